@@ -1,0 +1,62 @@
+/**
+ * Where commits come from. Only the git room implements this; tests use real repositories in temporary folders.
+ */
+
+export interface RepositoryRequest {
+  /** https, ssh, scp-like (`git@host:path`) or file URL, as the user wrote it, credentials already removed by nobody. */
+  readonly url: string;
+  /** A branch, tag or 40-hex commit; the remote's default branch when undefined. */
+  readonly ref: string | undefined;
+  /** A private key file (`--ssh PATH`). */
+  readonly sshKeyFile?: string | undefined;
+  /** The text of a private key (`BODYWORK_GIT_SSH_PRIVATE_KEY`); wins over the file. */
+  readonly sshKey?: string | undefined;
+  /** Fingerprint (`SHA256:…`) of an unknown host that the user accepts, or "show" to be told it. */
+  readonly acceptHostKey?: string | undefined;
+}
+
+/** One commit in one of our mirrors. Plain data: it is stored and sent between processes. */
+export interface CommitRef {
+  /** Key of the mirror (a digest of the canonical URL). */
+  readonly repository: string;
+  /** 40 hex digits. */
+  readonly hash: string;
+}
+
+export interface ResolvedCommit extends CommitRef {
+  /** The URL without credentials. */
+  readonly url: string;
+  /** What `git rev-parse --short` gives: 7 or more hex digits. */
+  readonly shortHash: string;
+  /** Name of the branch or tag; undefined when a bare commit was asked for. */
+  readonly branch: string | undefined;
+  readonly author: string;
+  readonly subject: string;
+  /** ISO 8601. */
+  readonly committedAt: string;
+}
+
+export interface Source {
+  /**
+   * Fetches the repository into its mirror and resolves the ref to one commit.
+   * Fails: repository-url, repository-access, repository-unreachable, repository-limit, host-key, ref-not-found (naming the branches that
+   * exist), git-missing, timed-out.
+   */
+  resolve(request: RepositoryRequest, signal: AbortSignal): Promise<ResolvedCommit>;
+
+  /** The bytes of a regular file at that commit (links are not followed); undefined when there is none. */
+  readFile(commit: CommitRef, path: string): Promise<Buffer | undefined>;
+
+  /** Every path of the commit's tree, regular files and links, slash-separated. */
+  listFiles(commit: CommitRef): Promise<ReadonlySet<string>>;
+
+  /**
+   * Makes `folder` (which must not exist; its parent must) a clean private copy of the commit, without `.git`. Nobody
+   * else's copy shares an inode with it. Half-made copies are never visible under `folder`.
+   */
+  checkOut(commit: CommitRef, folder: string, signal?: AbortSignal): Promise<void>;
+
+  /** Protects a commit from being swept, under a name of the caller's (`release/NAMESPACE/12`); `forget` undoes it. */
+  keep(commit: CommitRef, name: string): Promise<void>;
+  forget(commit: CommitRef, name: string): Promise<void>;
+}
