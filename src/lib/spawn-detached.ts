@@ -1,0 +1,51 @@
+import { type ChildProcess, fork, type StdioOptions, spawn } from "node:child_process";
+import { closeSync, openSync } from "node:fs";
+
+/** A program that goes on when we end. Its environment is exactly `env`; its output goes to the end of `logFile`. */
+export interface DetachedProgram {
+  readonly file: string;
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly cwd: string;
+  readonly logFile: string;
+}
+
+/** Starts a program in a session of its own and lets go of it; its process id. Rejects when it can't be started. */
+export async function spawnDetached(program: DetachedProgram): Promise<number> {
+  const log = openSync(program.logFile, "a", 0o600);
+  try {
+    const stdio: StdioOptions = ["ignore", log, log];
+    const child = spawn(program.file, [...program.args], {
+      cwd: program.cwd,
+      env: { ...program.env },
+      detached: true,
+      stdio,
+    });
+    await new Promise<void>((resolve, reject) => {
+      child.once("spawn", resolve);
+      child.once("error", reject);
+    });
+    child.unref();
+    return child.pid as number;
+  } finally {
+    closeSync(log);
+  }
+}
+
+/** Starts a Node module as a child that talks with us over Node's message channel and ends with it. */
+export function forkModule(
+  module: string,
+  args: readonly string[],
+  options: { readonly env: Readonly<Record<string, string>>; readonly logFile: string; readonly cwd?: string },
+): ChildProcess {
+  const log = openSync(options.logFile, "a", 0o600);
+  try {
+    return fork(module, [...args], {
+      env: { ...options.env },
+      stdio: ["ignore", log, log, "ipc"],
+      ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    });
+  } finally {
+    closeSync(log);
+  }
+}
