@@ -53,7 +53,10 @@ export interface Environments {
    * Finds or builds. Two callers, in one process or two, that need the same new environment build it once. Fails: environment-failed (with the
    * installer's own reason in `details`), python-missing (strict), environment-tool-missing, cancelled, disk-full.
    */
-  prepare(request: EnvironmentRequest, options?: BuildOptions): Promise<Environment & { readonly built: boolean }>;
+  prepare(
+    request: EnvironmentRequest,
+    options?: BuildOptions,
+  ): Promise<Environment & { readonly built: boolean }>;
 
   list(): Promise<readonly EnvironmentRecord[]>;
 

@@ -2,6 +2,10 @@
  * Where commits come from. Only the git room implements this; tests use real repositories in temporary folders.
  */
 
+import type { CommitRef, RunCommit } from "../core/run-state.ts";
+
+export type { CommitRef };
+
 export interface RepositoryRequest {
   /** https, ssh, scp-like (`git@host:path`) or file URL, as the user wrote it, credentials already removed by nobody. */
   readonly url: string;
@@ -15,26 +19,7 @@ export interface RepositoryRequest {
   readonly acceptHostKey?: string | undefined;
 }
 
-/** One commit in one of our mirrors. Plain data: it is stored and sent between processes. */
-export interface CommitRef {
-  /** Key of the mirror (a digest of the canonical URL). */
-  readonly repository: string;
-  /** 40 hex digits. */
-  readonly hash: string;
-}
-
-export interface ResolvedCommit extends CommitRef {
-  /** The URL without credentials. */
-  readonly url: string;
-  /** What `git rev-parse --short` gives: 7 or more hex digits. */
-  readonly shortHash: string;
-  /** Name of the branch or tag; undefined when a bare commit was asked for. */
-  readonly branch: string | undefined;
-  readonly author: string;
-  readonly subject: string;
-  /** ISO 8601. */
-  readonly committedAt: string;
-}
+export type ResolvedCommit = RunCommit;
 
 export interface Source {
   /**

@@ -1,0 +1,70 @@
+/**
+ * Where stages run. The workflow (operations/carry-out-run) decides what runs when; an engine only carries it out.
+ * Each verb is idempotent by its task's run, node and attempt: called again after a crash it goes on with what is there.
+ */
+
+import type { BatchTask, ServiceStatus, ServiceTask, StageOutput } from "../core/run-state.ts";
+
+/** What a task tells while it goes. */
+export interface TaskObserver {
+  /** Where the log of this attempt or replica is to be found, as soon as it is known. */
+  log(source: string, reference: string): void;
+  note(level: "info" | "warning", text: string): void;
+}
+
+export type BatchOutcome =
+  | { readonly kind: "succeeded"; readonly outputs: readonly StageOutput[] }
+  | { readonly kind: "failed"; readonly reason: string; readonly lastLines: readonly string[] }
+  | { readonly kind: "lost"; readonly reason: string; readonly lastLines: readonly string[] }
+  | { readonly kind: "cancelled" };
+
+export type RollOutOutcome =
+  | { readonly kind: "serving" }
+  | { readonly kind: "failed"; readonly reason: string; readonly lastLines: readonly string[] }
+  | { readonly kind: "cancelled" };
+
+export interface ServiceName {
+  readonly namespace: string;
+  /** Raw stage name. */
+  readonly stage: string;
+}
+
+export interface Engine {
+  readonly kind: "local" | "kubernetes";
+
+  /** Runs one attempt to its end, or goes on watching it. The signal ends its whole process tree. */
+  runBatch(task: BatchTask, observer: TaskObserver, signal: AbortSignal): Promise<BatchOutcome>;
+
+  /**
+   * Starts the task's replicas beside what serves now, switches when all are ready, drains and stops the old ones. When it
+   * fails or is cancelled the new replicas are gone and the old ones never stopped serving.
+   */
+  rollOut(task: ServiceTask, observer: TaskObserver, signal: AbortSignal): Promise<RollOutOutcome>;
+
+  /** Takes the service out of the routes, drains it and stops it; done already when there is none. */
+  removeService(service: ServiceName): Promise<void>;
+
+  /** What serves now; undefined when there is none. */
+  currentTask(service: ServiceName): ServiceTask | undefined;
+
+  services(): readonly ServiceStatus[];
+
+  /** Removes what a finished run left behind except its logs. */
+  tidyRun(runId: string): Promise<void>;
+
+  /** Removes a run's logs too. */
+  removeRun(runId: string): Promise<void>;
+}
+
+/** Reads logs by the references that an engine gave out; needs no server. */
+export interface LogReader {
+  /** From the start, or the last `tail` lines; goes on as the log grows while `follow`. */
+  read(
+    reference: string,
+    options: {
+      readonly tail?: number | undefined;
+      readonly follow: boolean;
+      readonly signal?: AbortSignal | undefined;
+    },
+  ): AsyncIterable<string>;
+}
