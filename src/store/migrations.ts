@@ -1,0 +1,12 @@
+/** The schema, step by step; the store's version is the number of steps done. Never change a step that was released. */
+export const migrations: readonly string[] = [
+  `CREATE TABLE runs (id TEXT PRIMARY KEY, namespace TEXT, deployment TEXT, finished INTEGER NOT NULL, document TEXT NOT NULL) STRICT;
+   CREATE INDEX runs_by_deployment ON runs (deployment, id);
+   CREATE INDEX runs_unfinished ON runs (id) WHERE finished = 0;
+   CREATE TABLE events (run TEXT NOT NULL, seq INTEGER NOT NULL, document TEXT NOT NULL, PRIMARY KEY (run, seq)) STRICT, WITHOUT ROWID;
+   CREATE TABLE deployments (namespace TEXT NOT NULL, name TEXT NOT NULL, document TEXT NOT NULL, PRIMARY KEY (namespace, name)) STRICT;
+   CREATE TABLE releases (namespace TEXT NOT NULL, deployment TEXT NOT NULL, number INTEGER NOT NULL, document TEXT NOT NULL,
+     PRIMARY KEY (namespace, deployment, number)) STRICT;
+   CREATE TABLE services (namespace TEXT NOT NULL, stage TEXT NOT NULL, document TEXT NOT NULL, PRIMARY KEY (namespace, stage)) STRICT;
+   CREATE TABLE documents (collection TEXT NOT NULL, key TEXT NOT NULL, document TEXT NOT NULL, PRIMARY KEY (collection, key)) STRICT`,
+];
