@@ -102,7 +102,6 @@ export interface StageRun {
   readonly status: StageRunStatus;
   readonly startedAt: string | undefined;
   readonly endedAt: string | undefined;
-  /** Undefined until it is prepared. */
   readonly environment: StageEnvironment | undefined;
   readonly attempts: readonly Attempt[];
   readonly outputs: readonly StageOutput[];

@@ -1,0 +1,60 @@
+import { asFailure, Failure } from "../core/failure.ts";
+import type { Plan, PlannedStage } from "../core/plan.ts";
+import type { Environment } from "../ports/environments.ts";
+import type { RunParts } from "./carry-out-run.ts";
+import type { RunRecorder } from "./record-run.ts";
+
+export type PreparedEnvironment = Environment & { readonly built: boolean };
+
+/**
+ * A ready environment for every node, before any stage starts: a requirement that can't be had changes nothing. Stages
+ * that ask for the same share one.
+ */
+export async function prepareEnvironments(
+  plan: Plan,
+  recorder: RunRecorder,
+  parts: RunParts,
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, PreparedEnvironment>> {
+  const nodes = plan.onFailure === undefined ? plan.nodes : [...plan.nodes, plan.onFailure];
+  const wanted = Map.groupBy(nodes, ({ environment }) => JSON.stringify(environment));
+  const ready = new Map<string, PreparedEnvironment>();
+  await Promise.all(
+    [...wanted.values()].map(async (sharing) => {
+      const environment = await prepareOne(sharing, recorder, parts, signal);
+      for (const { node } of sharing) ready.set(node, environment);
+    }),
+  );
+  return ready;
+}
+
+async function prepareOne(
+  sharing: readonly PlannedStage[],
+  recorder: RunRecorder,
+  { environments }: RunParts,
+  signal: AbortSignal,
+): Promise<PreparedEnvironment> {
+  const [first] = sharing;
+  if (first === undefined) throw new Failure("internal", "no stage asks for this environment");
+  const found = environments.find(first.environment);
+  if (found !== undefined) return { ...found, built: false };
+  const names = sharing.map(({ stage }) => stage.name).join(", ");
+  recorder.notice("info", `Building the Python environment of ${names}`);
+  try {
+    const environment = await environments.prepare(first.environment, {
+      strict: recorder.run.request.strict,
+      signal,
+      onOutput: (text) => recorder.tellText(first.node, "environment", text),
+    });
+    for (const warning of environment.warnings) recorder.notice("warning", warning);
+    return environment;
+  } catch (error) {
+    signal.throwIfAborted();
+    const failure = asFailure(error);
+    throw new Failure(failure.code, `Cannot build the Python environment of ${names}: ${failure.message}`, {
+      hint: failure.hint,
+      details: failure.details,
+      cause: failure,
+    });
+  }
+}

@@ -1,0 +1,90 @@
+import { printable } from "../core/printable.ts";
+import {
+  type Attempt,
+  finishedRunStatuses,
+  type Run,
+  type RunEvent,
+  type StageRun,
+} from "../core/run-state.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { NewRunEvent, RunStore } from "../ports/run-store.ts";
+import type { RunFeed } from "./run-feed.ts";
+
+/**
+ * The only writer of one run's record while it is carried out: every change is stored before anybody is told of it.
+ */
+export interface RunRecorder {
+  readonly run: Run;
+  /** Stores the change; a new status is told as an event. */
+  update(change: Partial<Omit<Run, "id">>): void;
+  addStage(stage: StageRun): void;
+  stage(node: string): StageRun;
+  updateStage(node: string, change: Partial<Omit<StageRun, "node">>): void;
+  updateAttempt(node: string, number: number, change: Partial<Attempt>): void;
+  notice(level: "info" | "warning" | "error", text: string, details?: readonly string[]): void;
+  tellStage(node: string, status: Extract<RunEvent, { kind: "stage" }>["status"], text?: string): void;
+  /** A log that followers of the run see as it is written; returns what to call when it is complete. */
+  tellLog(node: string, source: string, reference: string): () => void;
+  /** Text for followers that is in no log. */
+  tellText(node: string, source: string, text: string): void;
+  now(): string;
+}
+
+export function recordRun(initial: Run, store: RunStore, feed: RunFeed, clock: Clock): RunRecorder {
+  let run = initial;
+  const save = (next: Run): void => {
+    store.saveRun(next);
+    run = next;
+  };
+  const event = (added: NewRunEvent): void =>
+    feed.publish(run.id, store.addEvent(run.id, added, clock.now()));
+  const changeStage = (node: string, change: (stage: StageRun) => StageRun): void =>
+    save({ ...run, stages: run.stages.map((stage) => (stage.node === node ? change(stage) : stage)) });
+  const stageOf = (node: string): StageRun => {
+    const found = run.stages.find((stage) => stage.node === node);
+    if (found === undefined) throw new Error(`run ${run.id} has no stage ${node}`);
+    return found;
+  };
+
+  return {
+    get run() {
+      return run;
+    },
+    update(change) {
+      const before = run.status;
+      save({ ...run, ...change });
+      if (run.status === before) return;
+      event({ kind: "run", status: run.status, ...(run.reason === undefined ? {} : { reason: run.reason }) });
+      if (finishedRunStatuses.has(run.status)) feed.finish(run.id);
+    },
+    addStage: (stage) => save({ ...run, stages: [...run.stages, stage] }),
+    stage: stageOf,
+    updateStage(node, change) {
+      const before = stageOf(node).status;
+      changeStage(node, (stage) => ({ ...stage, ...change }));
+      if (change.status !== undefined && change.status !== before) {
+        event({ kind: "stage", node, status: change.status });
+      }
+    },
+    updateAttempt: (node, number, change) =>
+      changeStage(node, (stage) => ({
+        ...stage,
+        attempts: stage.attempts.map((attempt) =>
+          attempt.number === number ? { ...attempt, ...change } : attempt,
+        ),
+      })),
+    notice: (level, text, details) =>
+      event({
+        kind: "notice",
+        level,
+        text: printable(text),
+        ...(details === undefined ? {} : { details: details.map((line) => printable(line)) }),
+      }),
+    tellStage: (node, status, text) =>
+      event({ kind: "stage", node, status, ...(text === undefined ? {} : { text }) }),
+    tellLog: (node, source, reference) => feed.follow(run.id, { node, source, reference }),
+    tellText: (node, source, text) =>
+      feed.publish(run.id, { kind: "log", at: clock.now().toISOString(), node, source, text }),
+    now: () => clock.now().toISOString(),
+  };
+}

@@ -1,0 +1,150 @@
+import { finishedRunStatuses, type RunEvent } from "../core/run-state.ts";
+import type { LogReader } from "../ports/engine.ts";
+import type { RunReader } from "../ports/run-store.ts";
+
+/** A log that belongs to a run and is still written. */
+interface OpenLog {
+  readonly node: string;
+  readonly source: string;
+  readonly reference: string;
+}
+
+/**
+ * Brings what happens in runs to those who follow them: stored events first, then live ones, with the logs of the
+ * stages between them. A follower that does not keep up loses the oldest log text, never an event.
+ */
+export interface RunFeed {
+  publish(runId: string, event: RunEvent): void;
+  /** Returns what to call when nothing is written to the log any more. */
+  follow(runId: string, log: OpenLog): () => void;
+  finish(runId: string): void;
+  subscribe(runId: string, after: number, signal: AbortSignal): AsyncIterable<RunEvent>;
+}
+
+/** Log events that wait for one slow follower; older ones are dropped. */
+const maxWaitingLogs = 2_000;
+
+export function createRunFeed(store: RunReader, logs: LogReader, now: () => Date): RunFeed {
+  const followers = new Map<string, Set<Follower>>();
+  const openLogs = new Map<string, OpenLog[]>();
+  const publish = (runId: string, event: RunEvent): void => {
+    for (const follower of followers.get(runId) ?? []) follower.push(event);
+  };
+
+  return {
+    publish,
+    follow(runId, log) {
+      openLogs.set(runId, [...(openLogs.get(runId) ?? []), log]);
+      for (const follower of followers.get(runId) ?? []) follower.openLog(log);
+      return () => {
+        openLogs.set(
+          runId,
+          (openLogs.get(runId) ?? []).filter(({ reference }) => reference !== log.reference),
+        );
+        for (const follower of followers.get(runId) ?? []) follower.closeLog(log.reference);
+      };
+    },
+    finish(runId) {
+      openLogs.delete(runId);
+      for (const follower of followers.get(runId) ?? []) follower.end();
+    },
+    async *subscribe(runId, after, signal) {
+      const follower = createFollower(logs, now, signal);
+      const set = followers.get(runId) ?? new Set();
+      followers.set(runId, set.add(follower));
+      try {
+        let last = after;
+        for (const event of store.events(runId, after)) {
+          if ("seq" in event) last = event.seq;
+          yield event;
+        }
+        const run = store.run(runId);
+        if (run === undefined || finishedRunStatuses.has(run.status)) return;
+        for (const log of openLogs.get(runId) ?? []) follower.openLog(log);
+        for await (const event of follower.events()) {
+          if ("seq" in event) {
+            if (event.seq <= last) continue;
+            last = event.seq;
+          }
+          yield event;
+        }
+      } finally {
+        follower.end();
+        set.delete(follower);
+        if (set.size === 0) followers.delete(runId);
+      }
+    },
+  };
+}
+
+interface Follower {
+  push(event: RunEvent): void;
+  openLog(log: OpenLog): void;
+  closeLog(reference: string): void;
+  /** No more events come; what waits is still delivered, and so is the rest of the open logs. */
+  end(): void;
+  events(): AsyncIterable<RunEvent>;
+}
+
+function createFollower(logs: LogReader, now: () => Date, signal: AbortSignal): Follower {
+  const waiting: RunEvent[] = [];
+  const tails = new Map<string, { readonly stop: AbortController; readonly done: Promise<void> }>();
+  let wake: () => void = () => {};
+  let ended = false;
+  /** Events are delivered in order, each after the rest of the logs that were closed before it. */
+  let inOrder: Promise<void> = Promise.resolve();
+  const deliver = (event: RunEvent): void => {
+    if (event.kind === "log" && waiting.length > maxWaitingLogs) {
+      const oldest = waiting.findIndex(({ kind }) => kind === "log");
+      if (oldest >= 0) waiting.splice(oldest, 1);
+    }
+    waiting.push(event);
+    wake();
+  };
+  const tail = async ({ node, source, reference }: OpenLog, stop: AbortSignal): Promise<void> => {
+    for await (const text of logs.read(reference, { follow: true, signal: stop })) {
+      deliver({ kind: "log", at: now().toISOString(), node, source, text });
+    }
+  };
+  const closeLog = (reference: string): void => {
+    const open = tails.get(reference);
+    if (open === undefined) return;
+    open.stop.abort();
+    inOrder = inOrder.then(() => open.done);
+  };
+  signal.addEventListener("abort", () => wake(), { once: true });
+
+  return {
+    push(event) {
+      inOrder = inOrder.then(() => deliver(event));
+    },
+    openLog(log) {
+      if (ended || tails.has(log.reference)) return;
+      const stop = new AbortController();
+      // A log that can't be read must not end the feed.
+      tails.set(log.reference, { stop, done: tail(log, stop.signal).catch(() => {}) });
+    },
+    closeLog,
+    end() {
+      for (const reference of tails.keys()) closeLog(reference);
+      inOrder = inOrder.then(() => {
+        ended = true;
+        wake();
+      });
+    },
+    async *events() {
+      while (!signal.aborted) {
+        const event = waiting.shift();
+        if (event !== undefined) {
+          yield event;
+        } else if (ended) {
+          return;
+        } else {
+          await new Promise<void>((resolve) => {
+            wake = resolve;
+          });
+        }
+      }
+    },
+  };
+}
