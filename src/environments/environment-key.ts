@@ -1,0 +1,43 @@
+import { createHash } from "node:crypto";
+import type { EnvironmentRequest } from "../ports/environments.ts";
+import type { Interpreter } from "./choose-python.ts";
+import type { InstallerOption } from "./read-requirements.ts";
+import { redact } from "./redact.ts";
+
+/** Raised when environments are made in another way, so that old ones are no longer found. */
+const format = 1;
+
+/**
+ * The hex digest of all that decides what is in an environment: what is asked for, the interpreter, the platform, and
+ * where the machine takes packages from. Passwords in addresses are left out: a new one is not a new environment.
+ */
+export function environmentKey(
+  request: EnvironmentRequest,
+  interpreter: Interpreter,
+  sources: {
+    readonly pip: readonly InstallerOption[];
+    readonly variables: Readonly<Record<string, string>>;
+  },
+): string {
+  const uv = Object.entries(sources.variables).filter(([name]) => decisive.test(name));
+  const content = {
+    format,
+    requirements: normalised(request.requirements),
+    requirementsFile: request.requirementsFile?.replaceAll("\r\n", "\n") ?? null,
+    notebook: request.notebook,
+    python: [interpreter.version, interpreter.executable],
+    platform: [process.platform, process.arch],
+    pip: sources.pip.map(({ name, value }) => [name, redact(value ?? "")]),
+    uv: uv.map(([name, value]) => [name, redact(value)]).sort(),
+  };
+  return createHash("sha256").update(JSON.stringify(content)).digest("hex");
+}
+
+const decisive =
+  /^UV_(INDEX|DEFAULT_INDEX|INDEX_URL|EXTRA_INDEX_URL|FIND_LINKS|NO_INDEX|INDEX_STRATEGY|PRERELEASE|RESOLUTION|EXCLUDE_NEWER|CONSTRAINT|OVERRIDE|NO_BINARY.*|NO_BUILD.*|TORCH_BACKEND|CONFIG_FILE)$/;
+
+/** The order of requirements means nothing; that of options, and of what follows one, may. */
+function normalised(requirements: readonly string[]): readonly string[] {
+  const items = requirements.map((item) => item.trim()).filter((item) => item !== "");
+  return items.some((item) => item.startsWith("-")) ? items : items.toSorted();
+}
