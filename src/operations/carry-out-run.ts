@@ -65,7 +65,6 @@ export async function carryOutRun(
     await endFailedRun(error, recorder, parts, signal, plan, environments);
   } finally {
     endTurn();
-    await parts.engine.tidyRun(recorder.run.id).catch(() => {});
     if (recorder.run.commit !== undefined) {
       await parts.source.forget(recorder.run.commit, `run/${recorder.run.id}`).catch(() => {});
     }

@@ -11,18 +11,22 @@ import { createTurns } from "./turns.ts";
 
 /** The actions as the server carries them out, and what it needs to start and stop well. */
 export interface RunActions extends Actions {
+  /** The key is used for this run and never stored. */
+  deploy(request: DeployRequest, sshKey?: string): Promise<{ readonly runId: string }>;
   /** Goes on with every run that an earlier server left unfinished. */
   resume(): void;
   /** Runs being carried out now. */
   running(): readonly string[];
 }
 
-export function createRunActions(parts: Omit<RunParts, "takeTurn">, feed: RunFeed): RunActions {
+export type SharedParts = Omit<RunParts, "takeTurn" | "sshKey">;
+
+export function createRunActions(parts: SharedParts, feed: RunFeed): RunActions {
   const { store, clock, engine, environments } = parts;
   const carriedOut = new Map<string, AbortController>();
   const turns = createTurns();
 
-  const carryOut = (run: Run): void => {
+  const carryOut = (run: Run, sshKey: string | undefined): void => {
     const stop = new AbortController();
     carriedOut.set(run.id, stop);
     const recorder = recordRun(run, store, feed, clock);
@@ -31,14 +35,16 @@ export function createRunActions(parts: Omit<RunParts, "takeTurn">, feed: RunFee
       turns.take(key, run.id, signal, (holder) =>
         waiting.notice("info", `Waiting for run ${holder} of the same deployment to end.`),
       );
-    void carryOutRun(recorder, { ...parts, takeTurn }, stop.signal).finally(() => carriedOut.delete(run.id));
+    void carryOutRun(recorder, { ...parts, sshKey, takeTurn }, stop.signal).finally(() =>
+      carriedOut.delete(run.id),
+    );
   };
 
   return {
-    async deploy(request) {
+    async deploy(request, sshKey) {
       const run = newRun(request, clock.now());
       store.saveRun(run);
-      carryOut(run);
+      carryOut(run, sshKey);
       return { runId: run.id };
     },
     followRun: (runId, after, signal = new AbortController().signal) => {
@@ -64,7 +70,8 @@ export function createRunActions(parts: Omit<RunParts, "takeTurn">, feed: RunFee
     resume() {
       // Whoever was in the middle of changing services goes first in its deployment's queue.
       const order = (run: Run): number => (run.status === "reverting" ? 0 : run.status === "running" ? 1 : 2);
-      for (const run of store.unfinishedRuns().toSorted((a, b) => order(a) - order(b))) carryOut(run);
+      for (const run of store.unfinishedRuns().toSorted((a, b) => order(a) - order(b)))
+        carryOut(run, undefined);
     },
     running: () => [...carriedOut.keys()],
   };

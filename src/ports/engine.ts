@@ -49,10 +49,7 @@ export interface Engine {
 
   services(): readonly ServiceStatus[];
 
-  /** Removes what a finished run left behind except its logs. */
-  tidyRun(runId: string): Promise<void>;
-
-  /** Removes a run's logs too. */
+  /** Removes all that is kept of a finished run, its logs above all. */
   removeRun(runId: string): Promise<void>;
 }
 

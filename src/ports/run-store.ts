@@ -34,8 +34,8 @@ export interface RunStore extends RunReader {
   addEvent(runId: string, event: NewRunEvent, at: Date): RunEvent;
   /** Records the release and makes it the live one, together. */
   saveRelease(release: Release, deployment: Deployment): void;
-  /** With its releases; its runs stay as history. */
-  removeDeployment(namespace: string, name: string): void;
+  /** With its releases and its finished runs, whose ids it returns. */
+  removeDeployment(namespace: string, name: string): readonly string[];
   /** Removes runs (with their events) that are finished, beyond the newest `keep` of each deployment; returns their ids. */
   removeOldRuns(keep: number): readonly string[];
   saveServiceStatus(status: ServiceStatus): void;

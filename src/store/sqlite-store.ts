@@ -114,6 +114,14 @@ function createStore(database: DatabaseSync): RunStore {
       throw error;
     }
   };
+  const idsOf = (sql: string, ...values: SQLInputValue[]): string[] =>
+    (prepare(sql).all(...values) as { id: string }[]).map(({ id }) => id);
+  const removeRuns = (ids: readonly string[]): void => {
+    for (const id of ids) {
+      write("DELETE FROM events WHERE run = ?", id);
+      write("DELETE FROM runs WHERE id = ?", id);
+    }
+  };
 
   return {
     run: (id) => one<Run>("SELECT document FROM runs WHERE id = ?", id),
@@ -186,23 +194,27 @@ function createStore(database: DatabaseSync): RunStore {
           JSON.stringify(deployment),
         );
       }),
-    removeDeployment: (namespace, name) =>
+    removeDeployment: (namespace, name) => {
+      const runs = idsOf(
+        "SELECT id FROM runs WHERE namespace = ? AND deployment = ? AND finished = 1",
+        namespace,
+        name,
+      );
       together(() => {
+        removeRuns(runs);
         write("DELETE FROM releases WHERE namespace = ? AND deployment = ?", namespace, name);
         write("DELETE FROM deployments WHERE namespace = ? AND name = ?", namespace, name);
-      }),
+      });
+      return runs;
+    },
     removeOldRuns: (keep) => {
-      const old = prepare(
+      const old = idsOf(
         `SELECT id FROM (SELECT id, finished, row_number() OVER (PARTITION BY namespace, deployment ORDER BY id DESC) AS age
          FROM runs) WHERE age > ? AND finished = 1`,
-      ).all(keep) as { id: string }[];
-      together(() => {
-        for (const { id } of old) {
-          write("DELETE FROM events WHERE run = ?", id);
-          write("DELETE FROM runs WHERE id = ?", id);
-        }
-      });
-      return old.map(({ id }) => id);
+        keep,
+      );
+      together(() => removeRuns(old));
+      return old;
     },
     saveServiceStatus: (status) =>
       write(

@@ -1,0 +1,75 @@
+import { rm } from "node:fs/promises";
+import { join, relative } from "node:path";
+
+import type { Artifacts } from "../../ports/artifacts.ts";
+import type { Clock } from "../../ports/clock.ts";
+import type { Engine } from "../../ports/engine.ts";
+import type { RunStore } from "../../ports/run-store.ts";
+import type { Source } from "../../ports/source.ts";
+import type { Address, Addresses } from "./addresses.ts";
+import type { Route } from "./ingress/routes.ts";
+import type { Layout } from "./layout.ts";
+import type { Names } from "./names.ts";
+import type { Processes } from "./processes/processes.ts";
+import { runBatch } from "./run-batch.ts";
+import { createServices } from "./services.ts";
+
+/** What the rooms of the local engine share. */
+export interface LocalEngineParts {
+  readonly layout: Layout;
+  readonly store: Pick<
+    RunStore,
+    "document" | "documents" | "saveDocument" | "removeDocument" | "saveServiceStatus" | "removeServiceStatus"
+  >;
+  readonly source: Source;
+  readonly artifacts: Artifacts;
+  readonly processes: Processes;
+  readonly ingress: FrontDoor;
+  readonly names: Names;
+  readonly addresses: Addresses;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly newNonce: () => string;
+  /** Absolute path of run_notebook.py. */
+  readonly notebookRunner: string;
+  /** What every stage gets of the machine's environment: PATH, HOME, LANG, TZ, proxy and certificate variables. */
+  readonly machine: Readonly<Record<string, string>>;
+  /** A log file as others may name it: relative to the home folder. */
+  readonly logReference: (file: string) => string;
+}
+
+/** The ingress as the engine uses it. */
+export interface FrontDoor {
+  /** Returns when requests go by these routes and no others. Starts the ingress when there is something to route. */
+  apply(routes: readonly Route[]): Promise<void>;
+  /** Waits until these targets, which are routed to no more, have nothing in flight, or the time is over. */
+  drain(targets: readonly Address[], milliseconds: number): Promise<void>;
+  /** `http://127.0.0.1:8080`; undefined before it was ever started. */
+  publicUrl(): string | undefined;
+}
+
+/** The engine of this machine, and what the server does with it as it starts and stops. */
+export interface LocalEngine extends Engine {
+  takeUp(isUnfinished: (runId: string) => boolean): Promise<void>;
+  stopServices(): Promise<void>;
+}
+
+export function createLocalEngine(parts: LocalEngineParts): LocalEngine {
+  const services = createServices(parts);
+  return {
+    kind: "local",
+    runBatch: (task, observer, signal) => runBatch(task, observer, signal, parts),
+    rollOut: services.rollOut,
+    removeService: services.remove,
+    currentTask: services.current,
+    services: services.statuses,
+    removeRun: (runId) => rm(parts.layout.runFolder(runId), { recursive: true, force: true }),
+    takeUp: services.takeUp,
+    stopServices: services.stopAll,
+  };
+}
+
+/** References to logs are paths relative to the home folder. */
+export function logReferences(home: string): LocalEngineParts["logReference"] {
+  return (file) => relative(home, join(file));
+}

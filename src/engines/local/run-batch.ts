@@ -1,0 +1,178 @@
+import { rm } from "node:fs/promises";
+import { join, posix } from "node:path";
+
+import { asFailure } from "../../core/failure.ts";
+import type { BatchTask, StageOutput } from "../../core/run-state.ts";
+import type { BatchOutcome, TaskObserver } from "../../ports/engine.ts";
+import type { LocalEngineParts } from "./local-engine.ts";
+import { lastLines } from "./processes/follow-log.ts";
+import type { ProcessExit, RunningProcess } from "./processes/processes.ts";
+import { commandOf } from "./stage-command.ts";
+import { locateModule, prepareWorkspace, stageVariables } from "./workspace.ts";
+
+/** Lines of a failed stage's log that its record keeps. */
+const keptLines = 20;
+/** Seconds between SIGTERM and SIGKILL when a stage has run out of time or is cancelled. */
+const graceSeconds = 10;
+
+/** One attempt of a batch stage; when an earlier server started it, its process is gone on with. */
+export async function runBatch(
+  task: BatchTask,
+  observer: TaskObserver,
+  signal: AbortSignal,
+  parts: LocalEngineParts,
+): Promise<BatchOutcome> {
+  const folder = parts.layout.attemptFolder(task.runId, task.node, task.attempt);
+  const root = join(folder, "work");
+  let running: RunningProcess;
+  try {
+    running = await startOrAdopt(task, folder, root, observer, signal, parts);
+  } catch (error) {
+    if (signal.aborted) return { kind: "cancelled" };
+    const failure = asFailure(error);
+    if (failure.kind === "bug") throw error;
+    return { kind: "failed", reason: failure.message, lastLines: failure.details };
+  }
+  observer.log(`attempt ${task.attempt}`, parts.logReference(running.logFile));
+  const ended = await endOf(running, task, signal, parts);
+  const outcome = await judge(ended, task, running, root, parts);
+  await rm(root, { recursive: true, force: true });
+  return outcome;
+}
+
+async function startOrAdopt(
+  task: BatchTask,
+  folder: string,
+  root: string,
+  observer: TaskObserver,
+  signal: AbortSignal,
+  parts: LocalEngineParts,
+): Promise<RunningProcess> {
+  const state = join(folder, "process");
+  const adopted = await parts.processes.adopt(state);
+  if (adopted !== undefined) return adopted;
+  const workspace = await prepareWorkspace(task, root, parts.source, parts.artifacts, signal);
+  signal.throwIfAborted();
+  const memoryLimitMb = task.stage.memoryLimitMb;
+  if (memoryLimitMb !== undefined && !parts.processes.memoryLimitEnforced) {
+    observer.note(
+      "warning",
+      `Stage "${task.stage.name}" has memory_limit_mb: ${memoryLimitMb}, which this machine gives no means to enforce (no writable memory cgroup).`,
+    );
+  }
+  const prefix = await parts.names.privateHostsPrefix(task.namespace, "batch");
+  return parts.processes.start({
+    folder: state,
+    nonce: parts.newNonce(),
+    command: commandOf(task.stage, task.environment.python, workspace.module, parts.notebookRunner, folder),
+    cwd: workspace.folder,
+    env: {
+      ...stageVariables(task, workspace, parts.machine),
+      ...parts.names.variables(task.namespace, undefined),
+      BODYWORK_ATTEMPT: String(task.attempt),
+    },
+    ...(memoryLimitMb === undefined ? {} : { memoryLimitMb }),
+    ...(prefix.length === 0 ? {} : { prefix }),
+  });
+}
+
+type Ended =
+  | { readonly by: "itself"; readonly exit: ProcessExit }
+  | { readonly by: "time-out" }
+  | { readonly by: "cancel" };
+
+async function endOf(
+  running: RunningProcess,
+  task: BatchTask,
+  signal: AbortSignal,
+  parts: LocalEngineParts,
+): Promise<Ended> {
+  const wakeUp = new AbortController();
+  const seconds = task.stage.maxCompletionTimeSeconds;
+  // An adopted attempt has used some of its time already.
+  const used = parts.clock.now().getTime() - running.startedAt.getTime();
+  const never = new Promise<never>(() => {});
+  const first = await Promise.race([
+    running.exited.then((exit): Ended => ({ by: "itself", exit })),
+    seconds === 0
+      ? never
+      : parts.clock
+          .sleep(Math.max(0, seconds * 1000 - used), wakeUp.signal)
+          .then((): Ended => ({ by: "time-out" }))
+          .catch(() => never),
+    aborted(signal, wakeUp.signal).then((): Ended => ({ by: "cancel" })),
+  ]);
+  wakeUp.abort();
+  if (first.by !== "itself") await running.stop({ graceMs: graceSeconds * 1000 });
+  return first;
+}
+
+function aborted(signal: AbortSignal, unless: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener("abort", () => resolve(), { once: true, signal: unless });
+  });
+}
+
+async function judge(
+  ended: Ended,
+  task: BatchTask,
+  running: RunningProcess,
+  root: string,
+  parts: LocalEngineParts,
+): Promise<BatchOutcome> {
+  if (ended.by === "cancel") return { kind: "cancelled" };
+  const lines = (): Promise<readonly string[]> => lastLines(running.logFile, keptLines);
+  if (ended.by === "time-out") {
+    return {
+      kind: "failed",
+      reason: `timed out after ${task.stage.maxCompletionTimeSeconds} s`,
+      lastLines: await lines(),
+    };
+  }
+  const { exit } = ended;
+  if (exit.kind === "lost") {
+    return {
+      kind: "lost",
+      reason: "its supervisor was killed, so nobody knows how it ended",
+      lastLines: await lines(),
+    };
+  }
+  if (exit.kind !== "exited" || exit.code !== 0) {
+    return { kind: "failed", reason: exitReason(exit), lastLines: await lines() };
+  }
+  try {
+    return { kind: "succeeded", outputs: await collectOutputs(task, root, parts) };
+  } catch (error) {
+    const failure = asFailure(error);
+    if (failure.kind === "bug") throw error;
+    return { kind: "failed", reason: failure.message, lastLines: await lines() };
+  }
+}
+
+/** In words a user can search for: `exit 3`, `SIGKILL`, `out of memory (limit 100 MiB)`. */
+export function exitReason(exit: Exclude<ProcessExit, { kind: "lost" }>): string {
+  switch (exit.kind) {
+    case "exited":
+      return `exit ${exit.code}`;
+    case "signalled":
+      return exit.signal;
+    case "out-of-memory":
+      return exit.limitMb === undefined ? "out of memory" : `out of memory (limit ${exit.limitMb} MiB)`;
+  }
+}
+
+async function collectOutputs(
+  task: BatchTask,
+  root: string,
+  parts: LocalEngineParts,
+): Promise<readonly StageOutput[]> {
+  if (Object.keys(task.outputs).length === 0) return [];
+  const { folder } = await locateModule(task.stage, root);
+  const outputs: StageOutput[] = [];
+  for (const [name, path] of Object.entries(task.outputs)) {
+    const artifact = await parts.artifacts.collect(root, folder, path);
+    outputs.push({ name, path: posix.normalize(path), ...artifact });
+  }
+  return outputs;
+}
