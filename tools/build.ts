@@ -4,7 +4,8 @@
  *
  * Programs that run as processes of their own, and files that are read at run time, are found in the source by the one
  * way it may name them: `new URL("./name.ext", import.meta.url)`. A TypeScript file becomes an entry point, anything
- * else is copied; both lie beside the code that names them.
+ * else is copied; both lie beside the code that names them. With a template, new URL(`./${name}`, import.meta.url),
+ * everything in that folder that is not TypeScript is copied.
  */
 
 import { randomBytes } from "node:crypto";
@@ -46,15 +47,17 @@ function besideReference(): RegExp {
   return /new URL\(\s*"(\.{1,2}\/[^"]+)",\s*import\.meta\.url,?\s*\)/g;
 }
 
+function besideTemplate(): RegExp {
+  return /new URL\(\s*`\.\/[^`]+`,\s*import\.meta\.url,?\s*\)/g;
+}
+
 function filesNamedBeside(): { readonly programs: readonly string[]; readonly assets: readonly string[] } {
   const named = new Map<string, string>();
   for (const module of globSync("src/**/*.ts", { cwd: root }).sort()) {
-    const path = join(root, module);
-    for (const [, target = ""] of codeOf(path).matchAll(besideReference())) {
-      const file = resolve(dirname(path), target);
-      if (!existsSync(file)) throw new Error(`${module} names ${target}, which is not there`);
-      const other = named.get(outputName(file));
-      if (other !== undefined && other !== file) {
+    for (const file of filesNamedIn(join(root, module))) {
+      if (!existsSync(file)) throw new Error(`${module} names ${relative(root, file)}, which is not there`);
+      const other = named.get(outputName(file)) ?? file;
+      if (other !== file) {
         throw new Error(
           `${relative(root, file)} and ${relative(root, other)} would be one file in dist/: rename one`,
         );
@@ -67,6 +70,17 @@ function filesNamedBeside(): { readonly programs: readonly string[]; readonly as
     programs: files.filter((file) => file.endsWith(".ts")),
     assets: files.filter((file) => !file.endsWith(".ts")),
   };
+}
+
+function filesNamedIn(module: string): readonly string[] {
+  const code = withoutComments(readFileSync(module, "utf8"));
+  const folder = dirname(module);
+  const literal = [...code.matchAll(besideReference())].map(([, target = ""]) => resolve(folder, target));
+  if (!besideTemplate().test(code)) return literal;
+  return [
+    ...literal,
+    ...globSync("*.*", { cwd: folder, exclude: ["*.ts"] }).map((name) => join(folder, name)),
+  ];
 }
 
 async function bundle(entryPoints: readonly string[], outdir: string): Promise<Metafile> {
@@ -106,6 +120,7 @@ function namesBeside(): Plugin {
         );
         const others = withoutComments(contents)
           .replaceAll(besideReference(), "")
+          .replaceAll(besideTemplate(), "")
           .match(/import\.meta\.(url|dirname|filename|resolve)/);
         if (others === null) return { contents, loader: "ts" };
         const text = `${others[0]} is not the same place in dist/; write new URL("./file", import.meta.url)`;
@@ -117,10 +132,6 @@ function namesBeside(): Plugin {
 
 function outputName(path: string): string {
   return basename(path).replace(/\.ts$/, ".js");
-}
-
-function codeOf(path: string): string {
-  return withoutComments(readFileSync(path, "utf8"));
 }
 
 /** Good enough to keep examples in doc comments from counting: whole comment lines go. */

@@ -108,13 +108,18 @@ function isOurSetting(name) {
  */
 export function runJob(program, args, env) {
   const child = spawn(program, args, { stdio: "inherit", env: definedOnly(env) });
-  for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"])) {
-    // A terminal sends Ctrl-C to the job as well; a second one from us would mean "force".
-    process.on(signal, () => (signal === "SIGINT" && process.stdin.isTTY ? undefined : child.kill(signal)));
-  }
-  return new Promise((resolve, reject) => {
+  // A terminal sends Ctrl-C to the job as well; a second one from us would mean "force".
+  const handOn = (/** @type {NodeJS.Signals} */ signal) =>
+    signal === "SIGINT" && process.stdin.isTTY ? undefined : child.kill(signal);
+  const signals = /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"]);
+  for (const signal of signals) process.on(signal, handOn);
+  /** @type {Promise<number>} */
+  const ended = new Promise((resolve, reject) => {
     child.once("error", reject);
     child.once("exit", (code, signal) => resolve(code ?? 128 + (signalNumbers[signal ?? ""] ?? 0)));
+  });
+  return ended.finally(() => {
+    for (const signal of signals) process.off(signal, handOn);
   });
 }
 
