@@ -1,37 +1,80 @@
 """The light half of the start-up hook: waits until the program imports the modules that we have to change.
 
-Runs at the start of every Python of a stage, before the program, so it imports nothing that is not loaded already.
-The other half, bodywork_sockets.py, is loaded when `_socket`, `uvloop` or aiohttp's resolver is imported, if ever.
+Runs at the start of every Python of a stage, before the program, so it imports nothing that is not loaded already and
+makes no class. This module is itself a finder of sys.meta_path. The other half, bodywork_sockets.py, is loaded after
+the first import of a module that is waited for, if ever.
 """
 
-import _frozen_importlib_external
 import os
 import sys
+from _thread import get_ident
 
-FOLDER = os.path.dirname(__file__)
-BIND = os.environ.get("BODYWORK_BIND", "")
-HOSTS = os.environ.get("BODYWORK_HOSTS", "")
+BIND = os.environ.get("BODYWORK_BIND") or ""
+HOSTS = os.environ.get("BODYWORK_HOSTS") or ""
 
 # Module that is waited for -> the function of bodywork_sockets.py that changes it.
-CHANGES = {
-    "_socket": "change_socket",
-    "uvloop": "change_uvloop",
-    "aiohttp.resolver": "change_aiohttp",
-}
+WAITED = {"_socket": "change_socket", "uvloop": "change_uvloop", "aiohttp.resolver": "change_aiohttp"}
+
+looking = set()
+changed = set()
+
+
+def find_spec(name, path=None, target=None):
+    """What the other finders know of a module that is waited for, with a loader that changes it after its import."""
+    if name not in WAITED:
+        return None
+    look = (name, get_ident())
+    if look in looking:
+        return None  # Another finder asks all finders in turn.
+    looking.add(look)
+    try:
+        for finder in sys.meta_path:
+            find = getattr(finder, "find_spec", None)
+            spec = None if find is None else find(name, path, target)
+            if spec is not None:
+                if spec.loader is not None:
+                    spec.loader = changing_loader(spec.loader)
+                return spec
+        return None
+    finally:
+        looking.discard(look)
+
+
+def changing_loader(own):
+    """The module's own loader, followed by our change."""
+
+    class Loader:
+        def __getattr__(self, name):
+            return getattr(own, name)
+
+        def create_module(self, spec):
+            return own.create_module(spec)
+
+        def exec_module(self, module):
+            # Whoever looks at the module afterwards finds it as it would be without us.
+            module.__loader__ = module.__spec__.loader = own
+            own.exec_module(module)
+            change(module)
+
+    return Loader()
 
 
 def change(module):
-    """Changes one module that has just been imported."""
-    getattr(other_half(), CHANGES[module.__name__])(module)
+    """Changes a module that has just been imported; once."""
+    if module.__name__ not in changed:
+        changed.add(module.__name__)
+        getattr(other_half(), WAITED[module.__name__])(module)
 
 
 def other_half():
     """The module bodywork_sockets, loaded at the first call."""
+    import _frozen_importlib_external
+
     name = "bodywork_sockets"
     if name in sys.modules:
         return sys.modules[name]
     module = type(sys)(name)
-    module.__file__ = os.path.join(FOLDER, "bodywork_sockets.py")
+    module.__file__ = os.path.join(os.path.dirname(__file__), "bodywork_sockets.py")
     module.BIND = BIND
     module.HOSTS = HOSTS
     kept = sys.dont_write_bytecode
@@ -45,50 +88,8 @@ def other_half():
     return module
 
 
-class Finder:
-    """Stands before the other finders and answers only for the modules that are waited for."""
-
-    looking = set()
-
-    @classmethod
-    def find_spec(cls, name, path=None, target=None):
-        if name not in CHANGES or name in cls.looking:
-            return None
-        cls.looking.add(name)  # Another finder may ask all finders in turn.
-        try:
-            for finder in sys.meta_path:
-                find = getattr(finder, "find_spec", None)
-                spec = None if find is None or finder is cls else find(name, path, target)
-                if spec is not None:
-                    if spec.loader is not None:
-                        spec.loader = Loader(spec.loader)
-                    return spec
-            return None
-        finally:
-            cls.looking.discard(name)
-
-
-class Loader:
-    """The module's own loader, followed by our change."""
-
-    def __init__(self, own):
-        self.own = own
-
-    def __getattr__(self, name):
-        return getattr(self.own, name)
-
-    def create_module(self, spec):
-        return self.own.create_module(spec)
-
-    def exec_module(self, module):
-        # Whoever looks at the module afterwards finds it as it would be without us.
-        module.__loader__ = module.__spec__.loader = self.own
-        self.own.exec_module(module)
-        change(module)
-
-
 if BIND or HOSTS:
-    sys.meta_path.insert(0, Finder)
-    for waited in CHANGES:
+    sys.meta_path.insert(0, sys.modules[__name__])
+    for waited in WAITED:
         if waited in sys.modules:
             change(sys.modules[waited])

@@ -24,14 +24,9 @@ system_gethostbyname = _socket.gethostbyname
 system_gethostbyname_ex = _socket.gethostbyname_ex
 system_gethostbyaddr = _socket.gethostbyaddr
 
-changed = set()
-
 
 def change_socket(_):
     """Puts ours into `_socket`, and into `socket` too where something imported it before the hook came."""
-    if "_socket" in changed:
-        return
-    changed.add("_socket")
     methods = {"bind": bind, "connect": connect, "connect_ex": connect_ex}
     functions = {
         "getaddrinfo": getaddrinfo,
@@ -334,9 +329,6 @@ def change_uvloop(uvloop):
     import socket
 
     Loop = uvloop.Loop
-    if "uvloop" in changed:
-        return
-    changed.add("uvloop")
     loop_getaddrinfo = Loop.getaddrinfo
     loop_create_connection = Loop.create_connection
     loop_create_server = Loop.create_server
@@ -387,9 +379,8 @@ def target_of_client(host, port):
 def change_aiohttp(resolver):
     """With aiodns installed, aiohttp asks for names past the system."""
     AsyncResolver = getattr(resolver, "AsyncResolver", None)
-    if AsyncResolver is None or "aiohttp.resolver" in changed:
+    if AsyncResolver is None:
         return
-    changed.add("aiohttp.resolver")
     resolve_by_dns = AsyncResolver.resolve
 
     async def resolve(self, host, port=0, family=_socket.AF_INET):

@@ -10,7 +10,7 @@ import { writeFileAtomic } from "../../../lib/files.ts";
  * virtual environment, hence the look into sys.modules.
  */
 export const startupPth = `${[
-  'import os, sys; "bodywork_hook" in sys.modules or not os.environ.get("BODYWORK_STARTUP_HOOK") or exec("',
+  'import os, sys; os.environ.get("BODYWORK_STARTUP_HOOK") and "bodywork_hook" not in sys.modules and exec("',
   "import _frozen_importlib_external as loading\\n",
   "file, kept, sys.dont_write_bytecode = os.environ['BODYWORK_STARTUP_HOOK'], sys.dont_write_bytecode, False\\n",
   "try: code = loading.SourceFileLoader('bodywork_hook', file).get_code('bodywork_hook')\\n",
