@@ -1,0 +1,308 @@
+import type { CommandSpec, GroupSpec, OptionSpec } from "./command-spec.ts";
+
+const output: OptionSpec = {
+  kind: "value",
+  name: "output",
+  value: "FORMAT",
+  choices: ["table", "json", "yaml"],
+  default: "table",
+  summary: "Form of the result on standard output",
+};
+
+const yes: OptionSpec = { kind: "flag", name: "yes", summary: "Do not ask" };
+
+const deployOptions: readonly OptionSpec[] = [
+  {
+    kind: "value",
+    name: "branch",
+    value: "BRANCH",
+    summary: "Branch, tag or commit to deploy; the repository's default branch if left out",
+  },
+  { kind: "value", name: "ssh", value: "PATH", summary: "Private key file for an ssh repository" },
+  {
+    kind: "value",
+    name: "accept-host-key",
+    value: "FINGERPRINT",
+    summary: "Trust the ssh host whose key has this fingerprint (SHA256:…)",
+  },
+  { kind: "flag", name: "strict", summary: "Refuse a project with warnings, and a Python version that is not there" },
+  {
+    kind: "value",
+    name: "retries",
+    value: "N",
+    type: "count",
+    summary: "Inactive, as in the original: a stage's retries are in bodywork.yaml",
+  },
+  {
+    kind: "value",
+    name: "listen",
+    value: "HOST:PORT",
+    type: "address",
+    summary: "Public address of the ingress (127.0.0.1:8080 at first)",
+  },
+  { kind: "flag", name: "detach", summary: "Return as soon as the run is accepted" },
+  {
+    kind: "value",
+    name: "timeout",
+    value: "SECONDS",
+    type: "seconds",
+    summary: "Cancel the run when it takes longer",
+  },
+  output,
+];
+
+const deployDescription = [
+  "Clones the repository, validates its bodywork.yaml, builds the Python environments, runs the batch stages and rolls out the service stages. Exits with 0 only when all of it succeeded; when something fails, every service is as it was before.",
+  "Ctrl-C cancels the run and puts back what it changed; a second one stops watching at once. A closed terminal or a lost connection does not end the run.",
+];
+
+const gitUrl = { name: "GIT_URL", required: true, summary: "https, ssh, scp-like or file URL of the repository" };
+
+const deploymentName = { name: "NAME", summary: "Name of the deployment (pipeline.name in bodywork.yaml)" };
+
+/** The groups of the tool, in the order of its help. */
+export const commandGroups: readonly GroupSpec[] = [
+  { word: "create", summary: "Create a deployment" },
+  { word: "update", summary: "Update a deployment" },
+  { word: "get", summary: "Show deployments and runs" },
+  { word: "delete", summary: "Delete a deployment" },
+  { word: "env", summary: "Look after the Python environments" },
+  { word: "server", summary: "Look after the local engine's server" },
+];
+
+/** Every command of the tool. A row costs nothing until its command is called. */
+export const commandTable: readonly CommandSpec[] = [
+  {
+    words: ["create", "deployment"],
+    plural: "deployments",
+    summary: "Deploy a pipeline from a Git repository",
+    description: deployDescription,
+    arguments: [gitUrl],
+    options: deployOptions,
+    conflicts: [["detach", "timeout"]],
+    examples: [
+      "bodywork create deployment https://github.com/me/my-project --branch main",
+      "bodywork create deployment git@github.com:me/private.git --ssh ~/.ssh/id_ed25519",
+    ],
+    load: async () => (await import("./commands/deploy.ts")).deploy,
+  },
+  {
+    words: ["update", "deployment"],
+    plural: "deployments",
+    summary: "Deploy a newer commit of a pipeline; the same as create",
+    description: deployDescription,
+    arguments: [gitUrl],
+    options: deployOptions,
+    conflicts: [["detach", "timeout"]],
+    examples: ["bodywork update deployment https://github.com/me/my-project --branch main"],
+    load: async () => (await import("./commands/deploy.ts")).deploy,
+  },
+  {
+    words: ["get", "deployment"],
+    plural: "deployments",
+    summary: "Show deployments and their services",
+    arguments: [
+      { ...deploymentName, required: false },
+      { name: "SERVICE", required: false, summary: "A service stage of it, as in bodywork.yaml or as in its URL" },
+    ],
+    options: [
+      { kind: "value", name: "namespace", value: "NAMESPACE", summary: "Only those of this namespace" },
+      output,
+    ],
+    examples: ["bodywork get deployments", "bodywork get deployment my-project serve --output json"],
+    load: async () => (await import("./commands/get-deployment.ts")).getDeployment,
+  },
+  {
+    words: ["get", "run"],
+    plural: "runs",
+    summary: "Show runs: their stages, attempts, durations and outputs",
+    arguments: [
+      {
+        name: "NAME_OR_ID",
+        required: false,
+        summary: "A deployment, to list its runs; or a run's id (its beginning will do), to show that run",
+      },
+    ],
+    options: [
+      {
+        kind: "value",
+        name: "limit",
+        value: "N",
+        type: "count",
+        default: "20",
+        summary: "How many of the newest to list",
+      },
+      output,
+    ],
+    examples: ["bodywork get runs my-project", "bodywork get run 20261123-190512"],
+    load: async () => (await import("./commands/get-run.ts")).getRun,
+  },
+  {
+    words: ["delete", "deployment"],
+    plural: "deployments",
+    summary: "Delete a deployment: its processes, routes and files",
+    arguments: [{ ...deploymentName, required: true }],
+    options: [yes, output],
+    examples: ["bodywork delete deployment my-project --yes"],
+    load: async () => (await import("./commands/delete-deployment.ts")).deleteDeployment,
+  },
+  {
+    words: ["validate"],
+    summary: "Check a bodywork.yaml",
+    description: [
+      "All problems are listed, with their place in the file. Warnings do not change the exit code unless --strict is given.",
+    ],
+    arguments: [],
+    options: [
+      { kind: "value", name: "file", value: "FILE", default: "bodywork.yaml", summary: "The file to check" },
+      {
+        kind: "flag",
+        name: "check-files",
+        negatable: true,
+        summary: "Also check that the files it names are there, beside it",
+      },
+      { kind: "flag", name: "strict", summary: "Warnings are errors" },
+      output,
+    ],
+    examples: ["bodywork validate --check-files", "bodywork validate --file my-project/bodywork.yaml --strict"],
+    load: async () => (await import("./commands/validate.ts")).validate,
+  },
+  {
+    words: ["schema"],
+    summary: "Print the JSON Schema of bodywork.yaml, for editors",
+    arguments: [],
+    options: [],
+    examples: ["bodywork schema > bodywork.schema.json"],
+    load: async () => (await import("./commands/schema.ts")).schema,
+  },
+  {
+    words: ["logs"],
+    summary: "Show the logs of a deployment's stages",
+    description: [
+      "Without --run: the logs of the live services, and of the batch stages of the newest run.",
+      "--output json and yaml print one record for each piece of text, as it comes.",
+    ],
+    arguments: [
+      { ...deploymentName, required: true },
+      { name: "STAGE", required: false, summary: "Only this stage" },
+    ],
+    options: [
+      { kind: "value", name: "run", value: "ID", summary: "The logs of this run" },
+      { kind: "flag", name: "follow", summary: "Go on with what is written from now on, until Ctrl-C" },
+      { kind: "value", name: "tail", value: "N", type: "count", summary: "Only the last lines of each log" },
+      output,
+    ],
+    examples: ["bodywork logs my-project serve --follow", "bodywork logs my-project train --run 20261123-190512"],
+    load: async () => (await import("./commands/logs.ts")).logs,
+  },
+  {
+    words: ["env", "list"],
+    summary: "List the Python environments",
+    arguments: [],
+    options: [output],
+    examples: ["bodywork env list"],
+    load: async () => (await import("./commands/env.ts")).listEnvironments,
+  },
+  {
+    words: ["env", "clean"],
+    summary: "Remove Python environments that no live release uses",
+    arguments: [],
+    options: [
+      {
+        kind: "value",
+        name: "unused-days",
+        value: "DAYS",
+        type: "count",
+        default: "0",
+        summary: "Only those not used for so many days",
+      },
+      output,
+    ],
+    examples: ["bodywork env clean --unused-days 30"],
+    load: async () => (await import("./commands/env.ts")).cleanEnvironments,
+  },
+  {
+    words: ["server", "start"],
+    summary: "Start the server, and bring services back after a reboot",
+    description: ["Commands that need the server start it by themselves."],
+    arguments: [],
+    options: [
+      {
+        kind: "value",
+        name: "listen",
+        value: "HOST:PORT",
+        type: "address",
+        summary: "Public address of the ingress (127.0.0.1:8080 at first)",
+      },
+      output,
+    ],
+    examples: ["bodywork server start --listen 127.0.0.1:8080"],
+    load: async () => (await import("./commands/server.ts")).startServer,
+  },
+  {
+    words: ["server", "stop"],
+    summary: "Stop the server; services and the ingress live on",
+    arguments: [],
+    options: [{ kind: "flag", name: "services", summary: "Stop every service and the ingress too" }, output],
+    examples: ["bodywork server stop", "bodywork server stop --services"],
+    load: async () => (await import("./commands/server.ts")).stopServer,
+  },
+  {
+    words: ["server", "status"],
+    summary: "Show whether the server runs, and its addresses",
+    arguments: [],
+    options: [output],
+    examples: ["bodywork server status --output json"],
+    load: async () => (await import("./commands/server.ts")).serverStatus,
+  },
+  {
+    words: ["server", "run"],
+    hidden: true,
+    summary: "Be the server, in the foreground",
+    arguments: [],
+    options: [
+      {
+        kind: "value",
+        name: "listen",
+        value: "HOST:PORT",
+        type: "address",
+        summary: "Public address of the ingress",
+      },
+    ],
+    examples: ["bodywork server run"],
+    load: async () => (await import("./commands/server.ts")).runServer,
+  },
+  {
+    words: ["completion"],
+    summary: "Print the completion script of a shell",
+    description: ["bash needs the package bash-completion."],
+    arguments: [
+      {
+        name: "SHELL",
+        required: true,
+        choices: ["bash", "zsh", "fish", "powershell"],
+        summary: "The shell",
+      },
+    ],
+    options: [],
+    examples: ["source <(bodywork completion bash)"],
+    load: async () => (await import("./commands/completion.ts")).completion,
+  },
+  {
+    words: ["version"],
+    summary: "Print the version",
+    arguments: [],
+    options: [],
+    examples: ["bodywork version"],
+    load: async () => (await import("./commands/version.ts")).version,
+  },
+  {
+    words: ["debug"],
+    hidden: true,
+    summary: "Sleep for a while",
+    arguments: [{ name: "SECONDS", required: false, type: "integer", default: "600", summary: "How long" }],
+    options: [],
+    examples: ["bodywork debug 10"],
+    load: async () => (await import("./commands/debug.ts")).debug,
+  },
+];

@@ -1,0 +1,113 @@
+import CliTable3 from "cli-table3";
+import picocolors from "picocolors";
+import { belowFailure } from "./explain-failure.ts";
+import type { CliIo, CliStream } from "./cli-io.ts";
+import type { CommandInput } from "./command-spec.ts";
+import { printableText } from "./printable-text.ts";
+
+export type OutputFormat = "table" | "json" | "yaml";
+
+export function outputFormat(input: CommandInput): OutputFormat {
+  const format = input.text("output");
+  return format === "json" || format === "yaml" ? format : "table";
+}
+
+/** Prints records as they are, or for people by `asText` (whole lines). */
+export async function printResult<T>(
+  io: CliIo,
+  format: OutputFormat,
+  record: T,
+  asText: (record: T) => string,
+): Promise<void> {
+  io.stdout.write(format === "table" ? asText(record) : await recordText(format, record));
+}
+
+export async function recordText(format: "json" | "yaml", record: unknown): Promise<string> {
+  if (format === "json") return `${JSON.stringify(record, null, 2)}\n`;
+  const { stringify } = await import("yaml");
+  // Through JSON, so that both forms have the same keys and no anchors.
+  return stringify(JSON.parse(JSON.stringify(record)), { lineWidth: 0 });
+}
+
+/** Something to know that is not the result: on standard error. */
+export function notice(
+  io: CliIo,
+  level: "info" | "warning" | "error",
+  text: string,
+  details: readonly string[] = [],
+): void {
+  io.stderr.write(noticeText(io.stderr, level, text, details));
+}
+
+/** The lines of a notice, as `stream` can show them. */
+export function noticeText(
+  stream: CliStream,
+  level: "info" | "warning" | "error",
+  text: string,
+  details: readonly string[] = [],
+): string {
+  const colors = paint(stream);
+  const line = printableText(text);
+  const first = {
+    info: line,
+    warning: colors.yellow(`Warning: ${line}`),
+    error: colors.red(`Error: ${line}`),
+  }[level];
+  return `${[first, ...belowFailure({ details })].join("\n")}\n`;
+}
+
+/** Says which engine a command that acts goes to, and why. */
+export async function announceEngine(
+  io: CliIo,
+  wiring: { engineNotice(): Promise<{ readonly engine: string; readonly why: string }> },
+): Promise<void> {
+  const { engine, why } = await wiring.engineNotice();
+  notice(io, "info", `engine: ${engine} (${why})`);
+}
+
+export function paint(stream: CliStream): ReturnType<typeof picocolors.createColors> {
+  return picocolors.createColors(stream.color);
+}
+
+/**
+ * A table as lines: with borders on a terminal, plain columns elsewhere; never wrapped or cut. A cell may have several
+ * lines.
+ */
+export function table(
+  stream: CliStream,
+  {
+    title,
+    head,
+    rows,
+  }: { readonly title?: string; readonly head: readonly string[]; readonly rows: readonly (readonly string[])[] },
+): string {
+  const drawn = new CliTable3({
+    head: [...head],
+    style: { head: [], border: [], "padding-left": stream.isTerminal ? 1 : 0, "padding-right": stream.isTerminal ? 1 : 0 },
+    ...(stream.isTerminal ? {} : { chars: noBorders }),
+  });
+  for (const row of rows) drawn.push(row.map(printableText));
+  const lines = drawn
+    .toString()
+    .split("\n")
+    .map((line) => line.trimEnd());
+  return `${[...(title === undefined ? [] : [title]), ...lines].join("\n")}\n`;
+}
+
+const noBorders = {
+  top: "",
+  "top-mid": "",
+  "top-left": "",
+  "top-right": "",
+  bottom: "",
+  "bottom-mid": "",
+  "bottom-left": "",
+  "bottom-right": "",
+  left: "",
+  "left-mid": "",
+  mid: "",
+  "mid-mid": "",
+  right: "",
+  "right-mid": "",
+  middle: "  ",
+};

@@ -1,0 +1,42 @@
+import type { CliIo, CliWiring } from "./cli-io.ts";
+
+/**
+ * The whole command line: arguments in, exit code out (0 done, 1 failed or refused, 2 wrong usage, 130 when a second
+ * Ctrl-C left a run to itself). Never throws. Loads only what the command needs: `version` next to nothing.
+ */
+export async function runCli(argv: readonly string[], io: CliIo, wiring: CliWiring): Promise<number> {
+  if (argv.length === 1 && (argv[0] === "version" || argv[0] === "--version")) return printVersion(io, wiring);
+  try {
+    if (argv[0] === "complete" && argv[1] === "--") {
+      const { completeWords } = await import("./completion.ts");
+      io.stdout.write(completeWords(argv.slice(2)));
+      return 0;
+    }
+    const { readCommandLine } = await import("./read-command-line.ts");
+    const read = readCommandLine(argv, io.stdout.isTerminal ? io.columns : undefined);
+    switch (read.kind) {
+      case "help":
+        io.stdout.write(read.text);
+        return 0;
+      case "version":
+        return printVersion(io, wiring);
+      case "usage-error":
+        io.stderr.write(read.text);
+        return 2;
+      case "command": {
+        const handler = await read.spec.load();
+        return await handler(read.input, { io, wiring });
+      }
+    }
+  } catch (error) {
+    const { explainFailure } = await import("./explain-failure.ts");
+    const { lines, exitCode } = explainFailure(error, { debug: io.debug, version: wiring.version });
+    io.stderr.write(`${lines.join("\n")}\n`);
+    return exitCode;
+  }
+}
+
+function printVersion(io: CliIo, wiring: CliWiring): number {
+  io.stdout.write(`${wiring.version}\n`);
+  return 0;
+}

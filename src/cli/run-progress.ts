@@ -1,0 +1,117 @@
+import { finishedRunStatuses, type RunEvent } from "../core/run-state.ts";
+import type { CliIo, CliStream } from "./cli-io.ts";
+import { between, duration } from "./format.ts";
+import { createLogLines, logLabel } from "./log-lines.ts";
+import { noticeText, paint } from "./output.ts";
+import { printableText } from "./printable-text.ts";
+
+/** Shows a run as it goes. */
+export interface RunProgress {
+  show(event: RunEvent): void;
+  /** Whole lines of the result, or beside it. */
+  print(text: string): void;
+  note(level: "info" | "warning" | "error", text: string): void;
+  /** Shows what is left; nothing is drawn after it. */
+  end(): void;
+}
+
+/**
+ * Logs and notices of the run go to `results`, its progress with the elapsed time to standard error; on a terminal with
+ * one line below it all that says what runs now.
+ */
+export function createRunProgress(io: CliIo, results: CliStream): RunProgress {
+  const logs = createLogLines();
+  const running = new Map<string, string>();
+  let started: string | undefined;
+  const live = createLiveLine(io, () => liveText(running, started, io.now()));
+  const write = (stream: CliStream, text: string): void => {
+    if (text === "") return;
+    live.clear();
+    stream.write(text);
+    live.draw();
+  };
+  const prefixed = (label: string, line: string): string =>
+    `${paint(results).dim(`${printableText(label)} |`)} ${line}`.trimEnd();
+  const flushLogs = (): void => {
+    const lines = logs.rest().map(({ log, line }) => `${prefixed(log, line)}\n`);
+    write(results, lines.join(""));
+  };
+  const progress = (at: string, text: string): void => {
+    const elapsed = `[${between(started, at, io.now()).padStart(6)}]`;
+    write(io.stderr, `${paint(io.stderr).dim(elapsed)} ${printableText(text)}\n`);
+  };
+
+  return {
+    show(event) {
+      started ??= event.at;
+      switch (event.kind) {
+        case "log": {
+          const label = logLabel(event.node, event.source);
+          const lines = logs.add(label, event.text);
+          write(results, lines.map((line) => `${prefixed(label, line)}\n`).join(""));
+          return;
+        }
+        case "notice":
+          write(results, noticeText(results, event.level, event.text, event.details));
+          return;
+        case "stage": {
+          const since = running.get(event.node);
+          if (event.status === "running") running.set(event.node, event.at);
+          if (endedStatuses.has(event.status)) running.delete(event.node);
+          const took =
+            endedStatuses.has(event.status) && since !== undefined
+              ? ` after ${between(since, event.at, io.now())}`
+              : "";
+          const attempt = (event.attempt ?? 1) > 1 ? ` (attempt ${event.attempt})` : "";
+          const text = event.text === undefined ? "" : `: ${event.text}`;
+          progress(event.at, `${event.node} ${event.status}${attempt}${took}${text}`);
+          return;
+        }
+        case "run": {
+          if (finishedRunStatuses.has(event.status)) flushLogs();
+          const text =
+            event.status === "reverting"
+              ? "putting back what the run changed"
+              : `run ${event.status}`;
+          progress(event.at, text);
+          return;
+        }
+      }
+    },
+    print: (text) => write(results, text),
+    note: (level, text) => write(io.stderr, noticeText(io.stderr, level, text)),
+    end() {
+      flushLogs();
+      live.end();
+    },
+  };
+}
+
+const endedStatuses: ReadonlySet<string> = new Set(["succeeded", "failed", "cancelled", "skipped"]);
+
+function liveText(running: ReadonlyMap<string, string>, started: string | undefined, now: number): string {
+  if (started === undefined) return "waiting for the server";
+  const stages = [...running].map(([node, since]) => `${node} ${duration(now - Date.parse(since))}`);
+  return `${duration(now - Date.parse(started))}  ${stages.length === 0 ? "…" : stages.join(", ")}`;
+}
+
+/** One line that is drawn again below everything else; none when standard error is no terminal. */
+function createLiveLine(io: CliIo, text: () => string): { clear(): void; draw(): void; end(): void } {
+  if (!io.stderr.isTerminal) return { clear() {}, draw() {}, end() {} };
+  const width = Math.max(10, (io.columns ?? 80) - 1);
+  let ended = false;
+  const clear = (): void => io.stderr.write("\r\x1b[2K");
+  const draw = (): void => {
+    if (!ended) io.stderr.write(`\r\x1b[2K${paint(io.stderr).dim(printableText(text()).slice(0, width))}`);
+  };
+  const stop = io.every(1_000, draw);
+  return {
+    clear,
+    draw,
+    end() {
+      stop();
+      clear();
+      ended = true;
+    },
+  };
+}
