@@ -1,0 +1,186 @@
+import { readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+
+import { asFailure, Failure } from "../core/failure.ts";
+import { writeFileAtomic } from "../lib/files.ts";
+import { spawnDetached } from "../lib/spawn-detached.ts";
+import type { ServerControl, ServerStatus } from "../operations/operations.ts";
+import { createClient, type ServerClient } from "./client.ts";
+
+/** What a running server leaves in its home folder (mode 0600) so that commands find it. */
+export interface ServerFile {
+  readonly pid: number;
+  readonly version: string;
+  readonly api: string;
+  readonly token: string;
+}
+
+export interface ServerControlParts {
+  readonly home: string;
+  readonly version: string;
+  /** Program and arguments that are `bodywork server run`. */
+  readonly command: readonly [string, ...string[]];
+  readonly environment: Readonly<Record<string, string>>;
+  readonly sshKey: string | undefined;
+  /** What is known without a server. */
+  readonly offlineStatus: () => Pick<ServerStatus, "ingress" | "ingressRunning">;
+  readonly sleep: (milliseconds: number) => Promise<void>;
+}
+
+/** Finds, starts and stops the server of a home folder. */
+export interface LocalServer extends ServerControl {
+  /** A client of a server that is ours to use: started, or replaced by this version, when needed. */
+  client(options?: { readonly listen?: string | undefined }): Promise<ServerClient>;
+  /** A client of a server that runs; undefined when none does. */
+  runningClient(): Promise<ServerClient | undefined>;
+}
+
+const startTime = 30_000;
+
+export function createServerControl(parts: ServerControlParts): LocalServer {
+  const { home } = parts;
+
+  const find = async (): Promise<{ client: ServerClient; status: ServerStatus } | undefined> => {
+    const file = readServerFile(home);
+    if (file === undefined) return undefined;
+    const client = createClient(file, parts.sshKey);
+    try {
+      return { client, status: await client.status() };
+    } catch (error) {
+      if (asFailure(error).code === "server-unreachable") return undefined;
+      throw error;
+    }
+  };
+  const stopped = (): ServerStatus => ({
+    running: false,
+    pid: undefined,
+    version: undefined,
+    home,
+    api: undefined,
+    startedAt: undefined,
+    ...parts.offlineStatus(),
+  });
+  const waitUntilGone = async (pid: number): Promise<void> => {
+    for (let waited = 0; isAlive(pid); waited += 25) {
+      if (waited > startTime) {
+        throw new Failure("timed-out", `The server (process ${pid}) does not end.`, {
+          hint: `See its log: ${join(home, "server.log")}`,
+        });
+      }
+      await parts.sleep(25);
+    }
+  };
+
+  const start = async (): Promise<{ client: ServerClient; status: ServerStatus }> => {
+    const found = await find();
+    if (found !== undefined) {
+      const order = compareVersions(found.status.version ?? "0", parts.version);
+      if (order === 0) return found;
+      if (order > 0) {
+        throw new Failure(
+          "version-mismatch",
+          `The server of ${home} is of version ${found.status.version}, and this command is the older ${parts.version}.`,
+          { hint: "Use the newer Bodywork, or stop the server first: bodywork server stop" },
+        );
+      }
+      await found.client.stop({ services: false });
+      if (found.status.pid !== undefined) await waitUntilGone(found.status.pid);
+    }
+    return startNew();
+  };
+
+  const startNew = async (): Promise<{ client: ServerClient; status: ServerStatus }> => {
+    const log = join(home, "server.log");
+    const before = sizeOf(log);
+    const [file, ...args] = parts.command;
+    const pid = await spawnDetached({ file, args, env: parts.environment, cwd: home, logFile: log });
+    for (let waited = 0; waited < startTime; waited += 20) {
+      await parts.sleep(20);
+      const found = await find();
+      if (found !== undefined) return found;
+      if (!isAlive(pid)) {
+        // Another command may have started one at the same time, and ours gave way.
+        const other = await find();
+        if (other !== undefined) return other;
+        throw new Failure("internal", "The server ended as soon as it was started.", {
+          details: readText(log).slice(before).trim().split("\n").slice(-15),
+          hint: `Its log: ${log}`,
+        });
+      }
+    }
+    throw new Failure("timed-out", `The server did not answer within ${startTime / 1000} s.`, {
+      hint: `Its log: ${log}`,
+    });
+  };
+
+  const ready = async (listen: string | undefined) => {
+    const server = await start();
+    return listen === undefined ? server : { ...server, status: await server.client.listen(listen) };
+  };
+
+  return {
+    status: async () => (await find())?.status ?? stopped(),
+    start: async ({ listen }) => (await ready(listen)).status,
+    async stop({ services }) {
+      // Services can only be stopped by a server that knows them.
+      const found = services ? await start() : await find();
+      if (found === undefined) return stopped();
+      await found.client.stop({ services });
+      if (found.status.pid !== undefined) await waitUntilGone(found.status.pid);
+      return stopped();
+    },
+    client: async (options = {}) => (await ready(options.listen)).client,
+    runningClient: async () => (await find())?.client,
+  };
+}
+
+const fileName = "server.json";
+
+export function writeServerFile(home: string, file: ServerFile): void {
+  writeFileAtomic(join(home, fileName), JSON.stringify(file));
+}
+
+export function removeServerFile(home: string): void {
+  rmSync(join(home, fileName), { force: true });
+}
+
+function readServerFile(home: string): ServerFile | undefined {
+  try {
+    return JSON.parse(readFileSync(join(home, fileName), "utf8")) as ServerFile;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Negative when `a` is older; by numbers, so that 4.10.0 is newer than 4.9.0. */
+export function compareVersions(a: string, b: string): number {
+  const numbers = (version: string): number[] =>
+    version.split(/[.-]/).map((part) => Number.parseInt(part, 10) || 0);
+  const [left, right] = [numbers(a), numbers(b)];
+  for (let index = 0; index < Math.max(left.length, right.length); index++) {
+    const difference = (left[index] ?? 0) - (right[index] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return 0;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return !/^\d+ \(.*\) Z/s.test(readText(`/proc/${pid}/stat`));
+  } catch {
+    return false;
+  }
+}
+
+function sizeOf(file: string): number {
+  return readText(file).length;
+}
+
+function readText(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    return "";
+  }
+}
