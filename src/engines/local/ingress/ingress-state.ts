@@ -1,0 +1,62 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+
+import { writeFileAtomic } from "../../../lib/files.ts";
+import { publicUrlOf, readRoutes } from "./routes.ts";
+
+/** What a running ingress says of itself in its folder. */
+export interface IngressState {
+  /** Process ids. */
+  readonly ingress: number;
+  readonly holder: number;
+  /** Its control socket. */
+  readonly control: string;
+  readonly version: string;
+}
+
+/** What is known of the ingress without asking it: where it is or was, and whether it runs. Cheap; never throws. */
+export function readIngressState(folder: string): { readonly publicUrl?: string; readonly running: boolean } {
+  const state = readStateFile(folder);
+  const running = state !== undefined && (isOf(state.holder, folder) || isOf(state.ingress, folder));
+  const url = publicUrlOnFile(folder);
+  return url === undefined ? { running } : { publicUrl: url, running };
+}
+
+export function writeIngressState(folder: string, state: IngressState): void {
+  writeFileAtomic(statePath(folder), JSON.stringify(state));
+}
+
+export function readStateFile(folder: string): IngressState | undefined {
+  try {
+    return JSON.parse(readFileSync(statePath(folder), "utf8")) as IngressState;
+  } catch {
+    return undefined; // Not there: it never ran. The file is replaced whole, so that half of one is not seen.
+  }
+}
+
+/** True when the process runs and is one of this folder's: its arguments name it. A process id alone may be another's. */
+export function isOf(pid: number, folder: string): boolean {
+  try {
+    process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").includes(folder);
+  } catch {
+    return process.platform !== "linux";
+  }
+}
+
+function statePath(folder: string): string {
+  return join(folder, "state.json");
+}
+
+function publicUrlOnFile(folder: string): string | undefined {
+  try {
+    const { listen } = readRoutes(folder);
+    return listen === undefined ? undefined : publicUrlOf(listen);
+  } catch {
+    return undefined;
+  }
+}

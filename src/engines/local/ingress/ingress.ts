@@ -1,0 +1,207 @@
+import { isIP } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+
+import { Failure } from "../../../core/failure.ts";
+import { type Address, addressKey } from "../addresses.ts";
+import type { FrontDoor } from "../local-engine.ts";
+import { askControl, type ControlReply, controlPath, type IngressProgram } from "./control.ts";
+import { ask, endProcesses, ensureRunning, isHeld, isRunning } from "./ingress-launch.ts";
+import { type PublicListener, publicUrlOf, type Route, readRoutes, writeRoutes } from "./routes.ts";
+
+export interface IngressOptions {
+  /** Where its routes, its state, its log and its control socket are. */
+  readonly folder: string;
+  /** Ours. An ingress of another version is replaced. */
+  readonly version: string;
+  /** Where it listens before the user says otherwise; 127.0.0.1:8080 by default. When that is taken, the next free port. */
+  readonly listen?: Address;
+  /** Node's executable; the one that runs us by default. */
+  readonly node?: string;
+  /** Gets one line when something happened that the user should know. */
+  readonly notify?: (text: string) => void;
+}
+
+/**
+ * The HTTP front door of this machine's services: `/NAMESPACE/STAGE/…` on the public address, and each service's own
+ * stable address. HTTP/1.1 and websockets only: a service that speaks anything else over TCP is not reached through its
+ * name or its route.
+ *
+ * It is two processes that outlive the server: the ingress, and the holder of its listening sockets. A killed ingress is
+ * started again by its holder; meanwhile connections wait. What happens to the holder is said in ingress-holder.ts.
+ */
+export interface Ingress extends FrontDoor {
+  /** Takes up what an earlier server left, replacing one of another version; starts one when services are routed. */
+  start(): Promise<void>;
+  /** Moves the public listener to `HOST:PORT` (port 0: any free one), which stays so. The old one closes after it. */
+  listen(address: string): Promise<void>;
+  running(): boolean;
+  /** Ends both processes; requests in flight have 2 s. */
+  stop(): Promise<void>;
+  /** Lets go of it: this process ends, the ingress does not. */
+  release(): void;
+}
+
+/** Milliseconds between looks whether the holder is still there. */
+const checkTime = 2_000;
+/** Under load: 100 MB less than with Node's default, and no more work. */
+const ingressFlags = ["--max-semi-space-size=8"];
+/** How many ports are tried from the first on. */
+const portsTried = 100;
+
+export function createIngress(options: IngressOptions): Ingress {
+  const { folder } = options;
+  const program: IngressProgram = {
+    node: options.node ?? process.execPath,
+    flags: ingressFlags,
+    module: fileURLToPath(new URL("./ingress-process.ts", import.meta.url)),
+    args: [folder, controlPath(folder), options.version],
+  };
+  let { listen, routes }: { listen: PublicListener | undefined; routes: readonly Route[] } =
+    readRoutes(folder);
+  let turn: Promise<unknown> = Promise.resolve();
+  let check: NodeJS.Timeout | undefined;
+
+  /** One change after the other. */
+  const inTurn = <T>(change: () => Promise<T>): Promise<T> => {
+    const result = turn.then(change, change);
+    turn = result.catch(() => {});
+    return result;
+  };
+
+  return {
+    start: () =>
+      inTurn(async () => {
+        if (isRunning(folder) || routes.length > 0) await bringUp();
+      }),
+    apply: (next) =>
+      inTurn(async () => {
+        routes = next;
+        if (routes.length > 0 || isRunning(folder)) await bringUp();
+        else if (listen !== undefined) writeRoutes(folder, { listen, routes });
+      }),
+    listen: (address) => inTurn(() => moveTo(parseAddress(address))),
+    drain,
+    publicUrl: () => (listen === undefined ? undefined : publicUrlOf(listen)),
+    running: () => isRunning(folder),
+    stop: () => inTurn(stop),
+    release: () => clearInterval(check),
+  };
+
+  /** Brings about that an ingress of our version runs, is open where it should be, and goes by our routes. */
+  async function bringUp(): Promise<void> {
+    writeRoutes(folder, { listen, routes });
+    await ensureRunning(folder, program, options.version);
+    watch();
+    await openPublic();
+    writeRoutes(folder, { listen, routes });
+    await applyFile();
+  }
+
+  async function applyFile(): Promise<void> {
+    const reply = await ask(folder, { do: "apply" });
+    if (reply.kind !== "applied") throw unexpected(reply);
+    const [first] = reply.failed;
+    if (first !== undefined) throw notOpened(first.address, first.code, "the address of a service");
+  }
+
+  async function openPublic(): Promise<void> {
+    const first = listen ?? { ...(options.listen ?? { host: "127.0.0.1", port: 8080 }), asked: false };
+    for (let port = first.port; port < Math.min(first.port + portsTried, 65_536); port++) {
+      const reply = await ask(folder, { do: "open", address: { host: first.host, port } });
+      if (reply.kind === "opened") {
+        listen = { ...reply.address, asked: first.asked };
+        if (first.port !== 0 && port !== first.port) {
+          options.notify?.(
+            `Port ${first.port} of ${first.host} is taken: the ingress listens on ${publicUrlOf(listen)} from now on. To choose another: bodywork server start --listen HOST:PORT`,
+          );
+        }
+        return;
+      }
+      if (reply.kind !== "not-opened") throw unexpected(reply);
+      if (reply.code !== "EADDRINUSE" || first.asked) throw notOpened(first, reply.code, "the ingress");
+    }
+    throw new Failure(
+      "port-taken",
+      `Cannot open the ingress: ports ${first.port} to ${first.port + portsTried - 1} of ${first.host} are all taken.`,
+      { hint: "Choose a free one: bodywork server start --listen HOST:PORT" },
+    );
+  }
+
+  async function moveTo(address: Address): Promise<void> {
+    if (listen !== undefined && addressKey(listen) === addressKey(address) && isRunning(folder)) {
+      listen = { ...listen, asked: true };
+      return bringUp();
+    }
+    await ensureRunning(folder, program, options.version);
+    watch();
+    const reply = await ask(folder, { do: "open", address });
+    if (reply.kind === "not-opened") throw notOpened(address, reply.code, "the ingress");
+    if (reply.kind !== "opened") throw unexpected(reply);
+    listen = { ...reply.address, asked: true };
+    writeRoutes(folder, { listen, routes });
+    await applyFile();
+  }
+
+  async function drain(targets: readonly Address[], milliseconds: number): Promise<void> {
+    const until = performance.now() + milliseconds;
+    while (isRunning(folder)) {
+      const left = Math.max(0, Math.round(until - performance.now()));
+      try {
+        await askControl(controlPath(folder), { do: "drain", targets, milliseconds: left });
+        return;
+      } catch {
+        // It was killed, and what was in flight with it. The next one is asked too, for its first requests went here.
+        await sleep(20);
+      }
+      if (performance.now() > until) return;
+    }
+  }
+
+  /** A holder can be killed too, and nobody but us would start it again. */
+  function watch(): void {
+    check ??= setInterval(() => {
+      if (isHeld(folder)) return;
+      inTurn(bringUp).catch((error: Error) =>
+        options.notify?.(`The ingress could not be started again: ${error.message}`),
+      );
+    }, checkTime).unref();
+  }
+
+  async function stop(): Promise<void> {
+    clearInterval(check);
+    check = undefined;
+    await endProcesses(folder);
+  }
+}
+
+/** `HOST:PORT` with an IP address, `[::1]:8080`, or `localhost`. */
+function parseAddress(text: string): Address {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^[\]:]+)):(\d{1,5})$/.exec(text);
+  const host = match?.[1] ?? (match?.[2] === "localhost" ? "127.0.0.1" : match?.[2]);
+  const port = Number(match?.[3]);
+  if (host !== undefined && isIP(host) !== 0 && port <= 65_535) return { host, port };
+  throw new Failure("usage", `Cannot listen on "${text}": it is not HOST:PORT with an IP address.`, {
+    hint: "For this machine only: --listen 127.0.0.1:8080. For others too: --listen 0.0.0.0:8080",
+  });
+}
+
+function notOpened({ host, port }: Address, code: string, what: string): Failure {
+  if (code === "EADDRINUSE") {
+    return new Failure("port-taken", `Cannot open ${what}: ${addressKey({ host, port })} is taken.`, {
+      hint: `See who listens there: ss -ltnp 'sport = :${port}'`,
+    });
+  }
+  const reason =
+    code === "EACCES"
+      ? "this user may not listen there (ports below 1024 need a privilege)"
+      : code === "EADDRNOTAVAIL"
+        ? "the address is none of this machine's"
+        : code;
+  return new Failure("usage", `Cannot open ${what} on ${addressKey({ host, port })}: ${reason}.`);
+}
+
+function unexpected(reply: ControlReply): Failure {
+  const found = reply.kind === "error" ? reply.message : `the answer was "${reply.kind}"`;
+  return new Failure("internal", `The ingress could not do what it was asked: ${found}`);
+}
