@@ -11,7 +11,7 @@ export type FailureKind = "fix" | "wait" | "retry" | "bug";
 
 /** The catalogue: code → what should happen next. docs/reference/errors.md lists the same codes; a test compares them. */
 export const failureCatalogue = {
-  "usage": "fix",
+  usage: "fix",
   "project-invalid": "fix",
   "project-missing": "fix",
   "repository-url": "fix",
@@ -34,15 +34,15 @@ export const failureCatalogue = {
   "port-taken": "fix",
   "engine-unavailable": "fix",
   "not-found": "fix",
-  "cancelled": "fix",
-  "superseded": "wait",
+  cancelled: "fix",
+  superseded: "wait",
   "timed-out": "retry",
   "version-mismatch": "fix",
   "server-unreachable": "retry",
   "store-damaged": "fix",
   "disk-full": "fix",
   "home-unsafe": "fix",
-  "internal": "bug",
+  internal: "bug",
 } as const satisfies Record<string, FailureKind>;
 
 export type FailureCode = keyof typeof failureCatalogue;

@@ -98,6 +98,7 @@ class Composer {
   readonly #tokens: Tokens;
   readonly #handles: ReadonlyMap<string, string>;
   readonly #anchors = new Map<string, YamlNode>();
+  #values = 0;
 
   constructor(tokens: Tokens, handles: ReadonlyMap<string, string>) {
     this.#tokens = tokens;
@@ -108,6 +109,9 @@ class Composer {
     const start = this.#tokens.peek();
     if (start.type === "alias") return this.#alias(this.#tokens.next());
     if (depth > yamlLimits.nesting) throw refuseNesting(start);
+    this.#values += 1;
+    if (this.#values > yamlLimits.values)
+      throw new YamlRefusal("yaml-limit", `the file has more than ${yamlLimits.values} values`, start);
     const { tag, anchor } = this.#properties();
     if (anchor !== undefined && this.#anchors.has(anchor))
       throw refuse(`the anchor &${anchor} is defined twice`, start);
@@ -121,8 +125,10 @@ class Composer {
     if (context.indentless && token.type === "-") {
       return this.#sequence(tag, anchor, place, (items) => this.#indentlessItems(items, depth));
     }
-    if (token.type === "[") return this.#sequence(tag, anchor, place, (items) => this.#flowItems(items, depth));
-    if (token.type === "{") return this.#mapping(tag, anchor, place, (pairs) => this.#flowPairs(pairs, depth));
+    if (token.type === "[")
+      return this.#sequence(tag, anchor, place, (items) => this.#flowItems(items, depth));
+    if (token.type === "{")
+      return this.#mapping(tag, anchor, place, (pairs) => this.#flowPairs(pairs, depth));
     if (context.block && token.type === "block sequence start") {
       return this.#sequence(tag, anchor, place, (items) => this.#blockItems(items, depth));
     }
@@ -224,9 +230,7 @@ class Composer {
     const start = this.#tokens.next();
     while (this.#tokens.peek().type === "?") {
       const mark = this.#tokens.next();
-      const key = this.#isNext("?", ":", "block end")
-        ? this.empty(mark)
-        : this.node(mappingValue, depth + 1);
+      const key = this.#isNext("?", ":", "block end") ? this.empty(mark) : this.node(mappingValue, depth + 1);
       addPair(pairs, key, this.#blockValue(depth));
     }
     this.#closeBlock(start, "mapping");
@@ -324,8 +328,7 @@ function refuseBombs(root: YamlNode): void {
     counts.set(node, total);
     return total;
   };
-  const total = count(root);
-  if (total > counts.size && total > yamlLimits.expandedValues)
+  if (count(root) > yamlLimits.values)
     throw new YamlRefusal("yaml-limit", "its aliases stand for too many values", root);
 }
 

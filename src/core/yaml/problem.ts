@@ -22,6 +22,6 @@ export const yamlLimits = {
   bytes: 1024 * 1024,
   keysPerMapping: 4096,
   nesting: 32,
-  /** Values after every alias has been written out. */
-  expandedValues: 100_000,
+  /** Keys, items and values, with every alias written out. */
+  values: 100_000,
 } as const;

@@ -57,10 +57,7 @@ function firstStrangeCharacter(text: string): ReadYaml | undefined {
 }
 
 /** Built from a string because a pattern with control characters in it reads as a mistake. */
-const notYaml = new RegExp(
-  "[^\\t\\n\\r\\x20-\\x7E\\x85\\xA0-\\uD7FF\\uE000-\\uFFFD\\u{10000}-\\u{10FFFF}]",
-  "u",
-);
+const notYaml = /[^\t\n\r\x20-\x7E\x85\xA0-\uD7FF\uE000-\uFFFD\u{10000}-\u{10FFFF}]/u;
 
 function refusal(
   code: "yaml-syntax" | "yaml-limit" | "yaml-encoding",

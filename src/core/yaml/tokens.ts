@@ -115,27 +115,28 @@ export class Tokens {
     this.#forgetStaleKeys();
     this.#unwindIndent(this.#column);
     const ch = this.#at(0);
-    if (ch === "\0") return this.#fetchEnd();
-    if (ch === "%" && this.#column === 0) return this.#fetchDirective();
-    if (this.#column === 0 && this.#isDocumentMark("---")) return this.#fetchDocumentMark("document start");
-    if (this.#column === 0 && this.#isDocumentMark("...")) return this.#fetchDocumentMark("document end");
-    if (ch === "[" || ch === "{") return this.#fetchFlowStart(ch);
-    if (ch === "]" || ch === "}") return this.#fetchFlowEnd(ch);
-    if (ch === ",") return this.#fetchFlowEntry();
-    if (ch === "-" && isBlank(this.#at(1))) return this.#fetchBlockEntry();
-    if (ch === "?" && (this.#flowLevel !== 0 || isBlank(this.#at(1)))) return this.#fetchKey();
-    if (ch === ":" && (this.#flowLevel !== 0 || isBlank(this.#at(1)))) return this.#fetchValue();
-    if (ch === "*") return this.#fetchKeyLike(() => this.#scanName("alias"));
-    if (ch === "&") return this.#fetchKeyLike(() => this.#scanName("anchor"));
-    if (ch === "!") return this.#fetchKeyLike(() => this.#scanTag());
-    if ((ch === "|" || ch === ">") && this.#flowLevel === 0) return this.#fetchBlockScalar(ch);
-    if (ch === "'" || ch === '"') return this.#fetchKeyLike(() => this.#scanQuoted(ch));
-    if (this.#startsPlain(ch)) return this.#fetchKeyLike(() => this.#scanPlain());
-    throw this.#refuse(
-      ch === "\t"
-        ? "a tab cannot be used to indent or before a value; use spaces"
-        : `${shown(ch)} cannot start a value; put it in quotes`,
-    );
+    if (ch === "\0") this.#fetchEnd();
+    else if (ch === "%" && this.#column === 0) this.#fetchDirective();
+    else if (this.#column === 0 && this.#isDocumentMark("---")) this.#fetchDocumentMark("document start");
+    else if (this.#column === 0 && this.#isDocumentMark("...")) this.#fetchDocumentMark("document end");
+    else if (ch === "[" || ch === "{") this.#fetchFlowStart(ch);
+    else if (ch === "]" || ch === "}") this.#fetchFlowEnd(ch);
+    else if (ch === ",") this.#fetchFlowEntry();
+    else if (ch === "-" && isBlank(this.#at(1))) this.#fetchBlockEntry();
+    else if (ch === "?" && (this.#flowLevel !== 0 || isBlank(this.#at(1)))) this.#fetchKey();
+    else if (ch === ":" && (this.#flowLevel !== 0 || isBlank(this.#at(1)))) this.#fetchValue();
+    else if (ch === "*") this.#fetchKeyLike(() => this.#scanName("alias"));
+    else if (ch === "&") this.#fetchKeyLike(() => this.#scanName("anchor"));
+    else if (ch === "!") this.#fetchKeyLike(() => this.#scanTag());
+    else if ((ch === "|" || ch === ">") && this.#flowLevel === 0) this.#fetchBlockScalar(ch);
+    else if (ch === "'" || ch === '"') this.#fetchKeyLike(() => this.#scanQuoted(ch));
+    else if (this.#startsPlain(ch)) this.#fetchKeyLike(() => this.#scanPlain());
+    else
+      throw this.#refuse(
+        ch === "\t"
+          ? "a tab cannot be used to indent or before a value; use spaces"
+          : `${shown(ch)} cannot start a value; put it in quotes`,
+      );
   }
 
   // --- keys that are known only when their colon comes

@@ -235,9 +235,20 @@ function refuseTag(node: YamlNode, type: string | undefined): YamlRefusal {
   if (node.kind === "scalar" && type === "value") return refuse("put = in quotes", node);
   const known =
     type !== undefined &&
-    ["null", "str", "bool", "int", "float", "timestamp", "binary", "map", "seq", "set", "omap", "pairs"].includes(
-      type,
-    );
+    [
+      "null",
+      "str",
+      "bool",
+      "int",
+      "float",
+      "timestamp",
+      "binary",
+      "map",
+      "seq",
+      "set",
+      "omap",
+      "pairs",
+    ].includes(type);
   if (!known) return refuse(`the tag ${node.tag} is not known`, node);
   const article = type === "int" || type === "omap" ? "an" : "a";
   const found = node.kind === "scalar" ? JSON.stringify(node.value.slice(0, 40)) : `a ${node.kind}`;
