@@ -50,7 +50,8 @@ export interface EngineNotice {
 
 /** A project file as `validate` needs it. */
 export interface ProjectFile {
-  readonly text: string;
+  /** As they are on disk: they may be no text at all. */
+  readonly bytes: Uint8Array;
   /** Whether a path (as in the file, relative to the file's folder) leads to something. */
   readonly has: (path: string) => boolean;
 }

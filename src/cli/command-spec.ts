@@ -54,6 +54,8 @@ export type OptionSpec =
       readonly type?: ValueType;
       readonly choices?: readonly string[];
       readonly default?: string;
+      /** Works, but no help lists it. */
+      readonly hidden?: true;
     };
 
 /** `integer`: any; `count`: 0 or more; `seconds`: more than 0, fractions too; `address`: `HOST:PORT`. */

@@ -25,7 +25,11 @@ const deployOptions: readonly OptionSpec[] = [
     value: "FINGERPRINT",
     summary: "Trust the ssh host whose key has this fingerprint (SHA256:…)",
   },
-  { kind: "flag", name: "strict", summary: "Refuse a project with warnings, and a Python version that is not there" },
+  {
+    kind: "flag",
+    name: "strict",
+    summary: "Refuse a project with warnings, and a Python version that is not there",
+  },
   {
     kind: "value",
     name: "retries",
@@ -49,6 +53,10 @@ const deployOptions: readonly OptionSpec[] = [
     summary: "Cancel the run when it takes longer",
   },
   output,
+  // Of the original, which has no use for them either when the workflow does not run in the cluster.
+  ...["group", "secrets-group", "bodywork-image"].map(
+    (name): OptionSpec => ({ kind: "value", name, value: "TEXT", summary: "Inactive", hidden: true }),
+  ),
 ];
 
 const deployDescription = [
@@ -56,7 +64,11 @@ const deployDescription = [
   "Ctrl-C cancels the run and puts back what it changed; a second one stops watching at once. A closed terminal or a lost connection does not end the run.",
 ];
 
-const gitUrl = { name: "GIT_URL", required: true, summary: "https, ssh, scp-like or file URL of the repository" };
+const gitUrl = {
+  name: "GIT_URL",
+  required: true,
+  summary: "https, ssh, scp-like or file URL of the repository",
+};
 
 const deploymentName = { name: "NAME", summary: "Name of the deployment (pipeline.name in bodywork.yaml)" };
 
@@ -103,7 +115,11 @@ export const commandTable: readonly CommandSpec[] = [
     summary: "Show deployments and their services",
     arguments: [
       { ...deploymentName, required: false },
-      { name: "SERVICE", required: false, summary: "A service stage of it, as in bodywork.yaml or as in its URL" },
+      {
+        name: "SERVICE",
+        required: false,
+        summary: "A service stage of it, as in bodywork.yaml or as in its URL",
+      },
     ],
     options: [
       { kind: "value", name: "namespace", value: "NAMESPACE", summary: "Only those of this namespace" },
@@ -164,7 +180,10 @@ export const commandTable: readonly CommandSpec[] = [
       { kind: "flag", name: "strict", summary: "Warnings are errors" },
       output,
     ],
-    examples: ["bodywork validate --check-files", "bodywork validate --file my-project/bodywork.yaml --strict"],
+    examples: [
+      "bodywork validate --check-files",
+      "bodywork validate --file my-project/bodywork.yaml --strict",
+    ],
     load: async () => (await import("./commands/validate.ts")).validate,
   },
   {
@@ -192,7 +211,10 @@ export const commandTable: readonly CommandSpec[] = [
       { kind: "value", name: "tail", value: "N", type: "count", summary: "Only the last lines of each log" },
       output,
     ],
-    examples: ["bodywork logs my-project serve --follow", "bodywork logs my-project train --run 20261123-190512"],
+    examples: [
+      "bodywork logs my-project serve --follow",
+      "bodywork logs my-project train --run 20261123-190512",
+    ],
     load: async () => (await import("./commands/logs.ts")).logs,
   },
   {

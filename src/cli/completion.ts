@@ -25,7 +25,8 @@ export function completeWords(words: readonly string[]): string {
   for (const spec of commandTable) {
     if (spec.hidden) continue;
     const [first = "", second] = spec.words;
-    const names = second === undefined ? [first] : [second, ...(spec.plural === undefined ? [] : [spec.plural])];
+    const names =
+      second === undefined ? [first] : [second, ...(spec.plural === undefined ? [] : [spec.plural])];
     for (const name of names) {
       const command = root.command(second === undefined ? name : `${first} ${name}`, spec.summary);
       for (const argument of spec.arguments) {
@@ -37,7 +38,7 @@ export function completeWords(words: readonly string[]): string {
         if (option.kind === "flag") {
           command.option(option.name, option.summary);
           if (option.negatable) command.option(`no-${option.name}`, "Do not");
-        } else {
+        } else if (!option.hidden) {
           command.option(option.name, option.summary, (complete) => {
             for (const choice of option.choices ?? []) complete(choice, "");
           });

@@ -80,4 +80,3 @@ function describeEnvironment({ environment }: StageRun): string {
   if (environment === undefined) return "";
   return `${environment.built ? "built" : "reused"} (Python ${environment.pythonVersion})`;
 }
-

@@ -25,7 +25,10 @@ export function explainFailure(
       ],
     };
   }
-  return { exitCode, lines: [`Error: ${printableText(failure.message)}`, ...belowFailure(failure), ...stack] };
+  return {
+    exitCode,
+    lines: [`Error: ${printableText(failure.message)}`, ...belowFailure(failure), ...stack],
+  };
 }
 
 /** The details, indented, and the hint of a failure or a failed run. */

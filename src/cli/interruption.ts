@@ -34,3 +34,18 @@ export function watchForInterruption(io: CliIo, limit: number | undefined): Inte
     },
   };
 }
+
+/** What comes of the action, or undefined as soon as the signal aborts; the action then goes on unheeded. */
+export async function unlessAborted<T>(action: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
+  const ended = new AbortController();
+  const aborted = new Promise<undefined>((resolve) => {
+    if (signal.aborted) resolve(undefined);
+    signal.addEventListener("abort", () => resolve(undefined), { once: true, signal: ended.signal });
+  });
+  try {
+    return await Promise.race([action, aborted]);
+  } finally {
+    ended.abort();
+    action.catch(() => {});
+  }
+}

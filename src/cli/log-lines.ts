@@ -1,34 +1,41 @@
 import { printable } from "../core/printable.ts";
 
+/** Which log a piece of text is from: a stage, and `attempt 1`, `replica 2` or `environment`. */
+export interface LogName {
+  readonly stage: string;
+  readonly source: string;
+}
+
 /** Pieces of text, cut anywhere, put together to whole printable lines, for each of several logs. */
 export interface LogLines {
   /** The lines that `text` completes; the rest waits for more. */
-  add(log: string, text: string): readonly string[];
-  /** What waits, of all logs, as lines. */
-  rest(): readonly { readonly log: string; readonly line: string }[];
+  add(log: LogName, text: string): readonly string[];
+  /** What waits, as lines: of all logs, or of those of one stage. */
+  rest(stage?: string): readonly { readonly log: LogName; readonly line: string }[];
 }
 
 /** A line longer than this is shown in parts. */
 const longestLine = 64 * 1024;
 
 export function createLogLines(): LogLines {
-  const waiting = new Map<string, string>();
+  const waiting = new Map<string, { readonly log: LogName; readonly text: string }>();
   return {
     add(log, text) {
-      const lines = ((waiting.get(log) ?? "") + text).split("\n");
+      const key = `${log.stage}\n${log.source}`;
+      const lines = ((waiting.get(key)?.text ?? "") + text).split("\n");
       const last = lines.pop() ?? "";
       if (last.length > longestLine) {
         lines.push(last);
-        waiting.delete(log);
+        waiting.delete(key);
       } else {
-        waiting.set(log, last);
+        waiting.set(key, { log, text: last });
       }
       return lines.map(asShown);
     },
-    rest() {
-      const left = [...waiting].filter(([, text]) => text !== "");
-      waiting.clear();
-      return left.map(([log, text]) => ({ log, line: asShown(text) }));
+    rest(stage) {
+      const left = [...waiting].filter(([, { log }]) => stage === undefined || log.stage === stage);
+      for (const [key] of left) waiting.delete(key);
+      return left.flatMap(([, { log, text }]) => (text === "" ? [] : [{ log, line: asShown(text) }]));
     },
   };
 }
@@ -40,6 +47,6 @@ function asShown(line: string): string {
 }
 
 /** `train`, `serve replica 2`, `train environment`: the first replica and any attempt need no more than the stage. */
-export function logLabel(stage: string, source: string): string {
+export function logLabel({ stage, source }: LogName): string {
   return source === "replica 1" || source.startsWith("attempt ") ? stage : `${stage} ${source}`;
 }

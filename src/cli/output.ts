@@ -1,9 +1,9 @@
 import CliTable3 from "cli-table3";
 import picocolors from "picocolors";
-import { belowFailure } from "./explain-failure.ts";
 import type { CliIo, CliStream } from "./cli-io.ts";
 import type { CommandInput } from "./command-spec.ts";
-import { printableText } from "./printable-text.ts";
+import { belowFailure } from "./explain-failure.ts";
+import { escapeUnprintable, printableText } from "./printable-text.ts";
 
 export type OutputFormat = "table" | "json" | "yaml";
 
@@ -23,10 +23,14 @@ export async function printResult<T>(
 }
 
 export async function recordText(format: "json" | "yaml", record: unknown): Promise<string> {
-  if (format === "json") return `${JSON.stringify(record, null, 2)}\n`;
-  const { stringify } = await import("yaml");
-  // Through JSON, so that both forms have the same keys and no anchors.
-  return stringify(JSON.parse(JSON.stringify(record)), { lineWidth: 0 });
+  if (format === "json") return `${jsonText(record, 2)}\n`;
+  const { yamlText } = await import("./yaml-text.ts");
+  return yamlText(record);
+}
+
+/** JSON that a terminal shows as it is: also characters that JSON lets stand are written out. */
+export function jsonText(record: unknown, indent?: number): string {
+  return escapeUnprintable(JSON.stringify(record, null, indent));
 }
 
 /** Something to know that is not the result: on standard error. */
@@ -79,11 +83,20 @@ export function table(
     title,
     head,
     rows,
-  }: { readonly title?: string; readonly head: readonly string[]; readonly rows: readonly (readonly string[])[] },
+  }: {
+    readonly title?: string;
+    readonly head: readonly string[];
+    readonly rows: readonly (readonly string[])[];
+  },
 ): string {
   const drawn = new CliTable3({
     head: [...head],
-    style: { head: [], border: [], "padding-left": stream.isTerminal ? 1 : 0, "padding-right": stream.isTerminal ? 1 : 0 },
+    style: {
+      head: [],
+      border: [],
+      "padding-left": stream.isTerminal ? 1 : 0,
+      "padding-right": stream.isTerminal ? 1 : 0,
+    },
     ...(stream.isTerminal ? {} : { chars: noBorders }),
   });
   for (const row of rows) drawn.push(row.map(printableText));
@@ -91,7 +104,7 @@ export function table(
     .toString()
     .split("\n")
     .map((line) => line.trimEnd());
-  return `${[...(title === undefined ? [] : [title]), ...lines].join("\n")}\n`;
+  return `${[...(title === undefined ? [] : [printableText(title)]), ...lines].join("\n")}\n`;
 }
 
 const noBorders = {

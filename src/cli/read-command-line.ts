@@ -128,10 +128,12 @@ function addOption(command: Command, spec: OptionSpec): void {
   const option = new Option(
     `--${spec.name} <${spec.value}>`,
     [spec.summary, ...notes].filter(Boolean).join(" "),
-  ).argParser((value: string) => {
-    check(command, `--${spec.name}`, value, spec);
-    return value;
-  });
+  )
+    .hideHelp(spec.hidden ?? false)
+    .argParser((value: string) => {
+      check(command, `--${spec.name}`, value, spec);
+      return value;
+    });
   command.addOption(option);
 }
 
@@ -157,7 +159,9 @@ function usageLine(command: Command): string {
   const parts = command.registeredArguments.map((argument) =>
     argument.required ? argument.name() : `[${argument.name()}]`,
   );
-  return [pathOf(command), "[options]", command.commands.length > 0 && "COMMAND", ...parts].filter(Boolean).join(" ");
+  return [pathOf(command), "[options]", command.commands.length > 0 && "COMMAND", ...parts]
+    .filter(Boolean)
+    .join(" ");
 }
 
 function pathOf(command: Command): string {
@@ -176,7 +180,12 @@ function usageError(command: Command, message: string): ReadCommandLine {
 function usageMessage(error: CommanderError, command: Command): string {
   const suggestion = /\(Did you mean (?:one of )?(.+)\?\)/.exec(error.message)?.[1];
   const didYouMean =
-    suggestion === undefined ? "" : ` Did you mean ${suggestion.split(", ").map((word) => `'${word}'`).join(" or ")}?`;
+    suggestion === undefined
+      ? ""
+      : ` Did you mean ${suggestion
+          .split(", ")
+          .map((word) => `'${word}'`)
+          .join(" or ")}?`;
   const quoted = /'([^']*)'/.exec(error.message)?.[1] ?? "";
   switch (error.code) {
     case "commander.help":
@@ -186,6 +195,9 @@ function usageMessage(error: CommanderError, command: Command): string {
     case "commander.optionMissingArgument":
       return `Option '${quoted.split(" ")[0]}' requires an argument.`;
     case "commander.unknownOption":
+      if (command.options.some(({ long }) => long === quoted.split("=")[0])) {
+        return `Option '${quoted.split("=")[0]}' does not take a value.`;
+      }
       return `No such option: ${quoted.split("=")[0]}${didYouMean}`;
     case "commander.unknownCommand":
       return `No such command '${command.args[0] ?? quoted}'.${didYouMean}`;
@@ -229,7 +241,9 @@ function wrongValue(value: string, type: ValueType): string | undefined {
         ? undefined
         : `'${value}' is not a number of seconds above 0.`;
     case "address":
-      return isAddress(value) ? undefined : `'${value}' is not of the form HOST:PORT, such as 127.0.0.1:8080.`;
+      return isAddress(value)
+        ? undefined
+        : `'${value}' is not of the form HOST:PORT, such as 127.0.0.1:8080.`;
   }
 }
 

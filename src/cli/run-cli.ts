@@ -5,7 +5,8 @@ import type { CliIo, CliWiring } from "./cli-io.ts";
  * Ctrl-C left a run to itself). Never throws. Loads only what the command needs: `version` next to nothing.
  */
 export async function runCli(argv: readonly string[], io: CliIo, wiring: CliWiring): Promise<number> {
-  if (argv.length === 1 && (argv[0] === "version" || argv[0] === "--version")) return printVersion(io, wiring);
+  if (argv.length === 1 && (argv[0] === "version" || argv[0] === "--version"))
+    return printVersion(io, wiring);
   try {
     if (argv[0] === "complete" && argv[1] === "--") {
       const { completeWords } = await import("./completion.ts");
@@ -20,9 +21,11 @@ export async function runCli(argv: readonly string[], io: CliIo, wiring: CliWiri
         return 0;
       case "version":
         return printVersion(io, wiring);
-      case "usage-error":
-        io.stderr.write(read.text);
+      case "usage-error": {
+        const { printableText } = await import("./printable-text.ts");
+        io.stderr.write(printableText(read.text));
         return 2;
+      }
       case "command": {
         const handler = await read.spec.load();
         return await handler(read.input, { io, wiring });

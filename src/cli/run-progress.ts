@@ -32,8 +32,8 @@ export function createRunProgress(io: CliIo, results: CliStream): RunProgress {
   };
   const prefixed = (label: string, line: string): string =>
     `${paint(results).dim(`${printableText(label)} |`)} ${line}`.trimEnd();
-  const flushLogs = (): void => {
-    const lines = logs.rest().map(({ log, line }) => `${prefixed(log, line)}\n`);
+  const flushLogs = (stage?: string): void => {
+    const lines = logs.rest(stage).map(({ log, line }) => `${prefixed(logLabel(log), line)}\n`);
     write(results, lines.join(""));
   };
   const progress = (at: string, text: string): void => {
@@ -46,15 +46,17 @@ export function createRunProgress(io: CliIo, results: CliStream): RunProgress {
       started ??= event.at;
       switch (event.kind) {
         case "log": {
-          const label = logLabel(event.node, event.source);
-          const lines = logs.add(label, event.text);
-          write(results, lines.map((line) => `${prefixed(label, line)}\n`).join(""));
+          const log = { stage: event.node, source: event.source };
+          const lines = logs.add(log, event.text);
+          write(results, lines.map((line) => `${prefixed(logLabel(log), line)}\n`).join(""));
           return;
         }
         case "notice":
           write(results, noticeText(results, event.level, event.text, event.details));
           return;
         case "stage": {
+          // A program may end without a line end, and what comes next is another's.
+          if (event.status === "running" || endedStatuses.has(event.status)) flushLogs(event.node);
           const since = running.get(event.node);
           if (event.status === "running") running.set(event.node, event.at);
           if (endedStatuses.has(event.status)) running.delete(event.node);
@@ -70,9 +72,7 @@ export function createRunProgress(io: CliIo, results: CliStream): RunProgress {
         case "run": {
           if (finishedRunStatuses.has(event.status)) flushLogs();
           const text =
-            event.status === "reverting"
-              ? "putting back what the run changed"
-              : `run ${event.status}`;
+            event.status === "reverting" ? "putting back what the run changed" : `run ${event.status}`;
           progress(event.at, text);
           return;
         }

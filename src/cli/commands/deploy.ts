@@ -2,13 +2,13 @@ import { resolve } from "node:path";
 import { asFailure } from "../../core/failure.ts";
 import type { DeployRequest, Run } from "../../core/run-state.ts";
 import type { Operations } from "../../operations/operations.ts";
-import type { CliIo, CliStream } from "../cli-io.ts";
+import type { CliIo, CliStream, CliWiring } from "../cli-io.ts";
 import type { CommandContext, CommandHandler, CommandInput } from "../command-spec.ts";
 import { describeStages, describeUrls } from "../describe-run.ts";
 import { belowFailure } from "../explain-failure.ts";
 import { followRunToEnd } from "../follow-run.ts";
 import { between, withoutCredentials } from "../format.ts";
-import { type Interruption, watchForInterruption } from "../interruption.ts";
+import { type Interruption, unlessAborted, watchForInterruption } from "../interruption.ts";
 import { announceEngine, notice, outputFormat, paint, recordText } from "../output.ts";
 import { printableText } from "../printable-text.ts";
 import { createRunProgress, type RunProgress } from "../run-progress.ts";
@@ -20,15 +20,13 @@ import { createRunProgress, type RunProgress } from "../run-progress.ts";
 export const deploy: CommandHandler = async (input, context) => {
   const { io, wiring } = context;
   await announceEngine(io, wiring);
-  if (input.number("retries") !== undefined) {
-    notice(io, "info", "--retries is inactive here: how often a stage is tried again is said in bodywork.yaml.");
+  for (const [option, why] of Object.entries(inactiveOptions)) {
+    if (input.text(option)) notice(io, "info", `--${option} is inactive here: ${why}.`);
   }
   const interruption = watchForInterruption(io, input.number("timeout"));
   try {
-    const listen = input.text("listen");
-    if (listen !== undefined) await (await wiring.serverControl()).start({ listen });
-    const operations = await wiring.operations();
-    if (interruption.cancel.aborted) {
+    const operations = await unlessAborted(reachServer(input.text("listen"), wiring), interruption.cancel);
+    if (operations === undefined) {
       notice(io, "info", "Aborted! Nothing was started.");
       return 1;
     }
@@ -37,6 +35,19 @@ export const deploy: CommandHandler = async (input, context) => {
     interruption.dispose();
   }
 };
+
+/** Options of the original's that mean nothing when the workflow does not run in the cluster, and why. */
+const inactiveOptions: Readonly<Record<string, string>> = {
+  retries: "how often a stage is tried again is said in bodywork.yaml",
+  group: "pipeline.secrets_group in bodywork.yaml names it",
+  "secrets-group": "pipeline.secrets_group in bodywork.yaml names it",
+  "bodywork-image": "no image runs on this machine",
+};
+
+async function reachServer(listen: string | undefined, wiring: CliWiring): Promise<Operations> {
+  if (listen !== undefined) await (await wiring.serverControl()).start({ listen });
+  return wiring.operations();
+}
 
 function readRequest(input: CommandInput, io: CliIo): DeployRequest {
   // An empty option means none, as in the original: scripts write --branch="$BRANCH".
@@ -63,8 +74,17 @@ async function deployAndFollow(
   const url = withoutCredentials(request.url);
   results.write(rule(results, io.columns, `deploying ${request.branch ?? "default"} branch from ${url}`));
 
-  const runId = await accept(operations, request, results);
-  if (runId === undefined) return 1;
+  const accepted = await unlessAborted(accept(operations, request, results), interruption.leave);
+  if (accepted === undefined) {
+    notice(
+      io,
+      "warning",
+      "Left before the server has said whether it accepts the run. See with: bodywork get runs",
+    );
+    return 130;
+  }
+  if (accepted === "refused") return 1;
+  const { runId } = accepted;
   if (input.flag("detach")) {
     const run = await operations.run(runId);
     io.stdout.write(format === "table" ? `run=${runId} accepted.\n` : await recordText(format, run));
@@ -83,19 +103,19 @@ async function deployAndFollow(
   return run.status === "succeeded" ? 0 : 1;
 }
 
-/** The id of the accepted run, or undefined after having said why there is none. */
+/** Says why when it is refused. */
 async function accept(
   operations: Operations,
   request: DeployRequest,
   results: CliStream,
-): Promise<string | undefined> {
+): Promise<{ readonly runId: string } | "refused"> {
   try {
-    return (await operations.deploy(request)).runId;
+    return await operations.deploy(request);
   } catch (error) {
     const failure = asFailure(error);
     if (failure.kind === "bug" || failure.code === "usage") throw error;
     results.write(failed(results, "failed", failure.message, failure));
-    return undefined;
+    return "refused";
   }
 }
 
@@ -108,9 +128,6 @@ async function follow(
   const later = `bodywork get run ${runId}`;
   cancel.addEventListener("abort", () => tellCancelling(), { once: true });
   if (cancel.aborted) tellCancelling();
-  const left = new Promise<"left">((resolve) => {
-    leave.addEventListener("abort", () => resolve("left"), { once: true });
-  });
   const following = followRunToEnd(runId, {
     io,
     operations: () => wiring.operations(),
@@ -120,13 +137,13 @@ async function follow(
     cancel,
     leave,
   });
-  const outcome = await Promise.race([following, left]);
-  if (outcome === "left") {
-    following.catch(() => {}); // Nobody waits for it any more.
-    progress.note("warning", `Left run ${runId} to be cancelled by the server. See how it ended with: ${later}`);
-    return undefined;
-  }
-  if (outcome === undefined && !leave.aborted) {
+  const outcome = await unlessAborted(following, leave);
+  if (outcome === undefined && leave.aborted) {
+    progress.note(
+      "warning",
+      `Left run ${runId} to be cancelled by the server. See how it ended with: ${later}`,
+    );
+  } else if (outcome === undefined) {
     progress.note(
       "error",
       `The server does not answer, so the end of run ${runId} is not known here.\nSee whether it runs with: bodywork server status\nStart it with: bodywork server start\nSee how the run ended with: ${later}`,

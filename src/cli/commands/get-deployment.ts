@@ -4,6 +4,7 @@ import type { DeploymentView } from "../../operations/operations.ts";
 import type { CliStream } from "../cli-io.ts";
 import type { CommandHandler } from "../command-spec.ts";
 import { notice, outputFormat, printResult, table } from "../output.ts";
+import { printableText } from "../printable-text.ts";
 
 /**
  * `get deployment(s) [NAME] [SERVICE]`. JSON and YAML give the deployments as a list; with SERVICE that service alone,
@@ -22,7 +23,7 @@ export const getDeployment: CommandHandler = async (input, { io, wiring }) => {
   } else {
     const found = findService(views, service);
     await printResult(io, format, found ?? null, (one) =>
-      one === null ? `Could not find service=${service}.\n` : describeService(io.stdout, one),
+      one === null ? printableText(`Could not find service=${service}.\n`) : describeService(io.stdout, one),
     );
   }
   const stopped = views.flatMap(({ services }) => services).filter(({ state }) => state === "stopped");
@@ -34,7 +35,9 @@ export const getDeployment: CommandHandler = async (input, { io, wiring }) => {
 
 function findService(views: readonly DeploymentView[], service: string): ServiceStatus | undefined {
   const wanted = sanitisedName(service);
-  return views.flatMap(({ services }) => services).find(({ stage, name }) => stage === service || name === wanted);
+  return views
+    .flatMap(({ services }) => services)
+    .find(({ stage, name }) => stage === service || name === wanted);
 }
 
 function describeDeployments(stream: CliStream, views: readonly DeploymentView[]): string {
@@ -58,12 +61,11 @@ function describeDeployments(stream: CliStream, views: readonly DeploymentView[]
 
 /** The original's fields under its names, in its order, then ours. */
 function describeService(stream: CliStream, service: ServiceStatus): string {
-  const internal = new URL(service.internalUrl);
   const fields: readonly (readonly [string, string])[] = [
     ["name", `${service.deployment}/${service.name}`],
     ["namespace", service.namespace],
     ["service_exposed", "True"],
-    ["service_url", `${internal.protocol}//${internal.hostname}`],
+    ["service_url", `http://${service.name}`],
     ["service_port", String(service.port)],
     ["available_replicas", String(service.readyReplicas)],
     ["unavailable_replicas", String(Math.max(0, service.wantedReplicas - service.readyReplicas))],
@@ -78,7 +80,10 @@ function describeService(stream: CliStream, service: ServiceStatus): string {
     [
       "replicas",
       service.replicas
-        .map(({ id, state, address, pid }) => `${id}: ${state} at ${address}${pid === undefined ? "" : ` (pid ${pid})`}`)
+        .map(
+          ({ id, state, address, pid }) =>
+            `${id}: ${state} at ${address}${pid === undefined ? "" : ` (pid ${pid})`}`,
+        )
         .join("\n"),
     ],
     ["restarts", String(service.restarts)],

@@ -36,7 +36,8 @@ async function findRun(operations: Operations, word: string): Promise<Run | unde
     return await operations.run(word);
   } catch (error) {
     const failure = asFailure(error);
-    const named = failure.code === "not-found" && (await operations.runs({ deployment: word, limit: 1 })).length > 0;
+    const named =
+      failure.code === "not-found" && (await operations.runs({ deployment: word, limit: 1 })).length > 0;
     if (named) return undefined;
     throw error;
   }

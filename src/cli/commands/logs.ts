@@ -1,6 +1,6 @@
 import type { CommandHandler } from "../command-spec.ts";
-import { createLogLines, logLabel } from "../log-lines.ts";
-import { outputFormat, paint, recordText } from "../output.ts";
+import { createLogLines, type LogName, logLabel } from "../log-lines.ts";
+import { jsonText, outputFormat, paint, recordText } from "../output.ts";
 import { printableText } from "../printable-text.ts";
 
 /**
@@ -21,19 +21,20 @@ export const logs: CommandHandler = async (input, { io, wiring }) => {
     io.outputClosed,
   );
   const lines = createLogLines();
-  const write = (label: string, line: string): void => {
+  const write = (log: LogName, line: string): void => {
+    const label = stage === undefined ? logLabel(log) : logLabel({ ...log, stage: "" }).trim();
     const prefix = label === "" ? "" : `${paint(io.stdout).dim(`${printableText(label)} |`)} `;
     io.stdout.write(`${prefix}${line}\n`);
   };
   for await (const record of records) {
     if (io.outputClosed.aborted) break;
     if (format === "json") {
-      io.stdout.write(`${JSON.stringify(record)}\n`);
+      io.stdout.write(`${jsonText(record)}\n`);
     } else if (format === "yaml") {
       io.stdout.write(`---\n${await recordText("yaml", record)}`);
     } else {
-      const label = stage === undefined ? logLabel(record.stage, record.source) : logLabel("", record.source).trim();
-      for (const line of lines.add(label, record.text)) write(label, line);
+      const log = { stage: record.stage, source: record.source };
+      for (const line of lines.add(log, record.text)) write(log, line);
     }
   }
   for (const { log, line } of lines.rest()) write(log, line);

@@ -34,7 +34,13 @@ export function aStage(change: Partial<StageRun> = {}): StageRun {
       },
     ],
     outputs: [
-      { name: "model", path: "model.joblib", digest: `sha256:${"cd".repeat(32)}`, kind: "file", bytes: 12_288 },
+      {
+        name: "model",
+        path: "model.joblib",
+        digest: `sha256:${"cd".repeat(32)}`,
+        kind: "file",
+        bytes: 12_288,
+      },
     ],
     ...change,
   };

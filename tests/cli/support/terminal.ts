@@ -134,7 +134,12 @@ export async function run(
   line: string | readonly string[],
   parts: Parts = {},
   options: TerminalOptions = {},
-): Promise<{ readonly exitCode: number; readonly stdout: string; readonly stderr: string; readonly asked: readonly string[] }> {
+): Promise<{
+  readonly exitCode: number;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly asked: readonly string[];
+}> {
   const terminal = testTerminal(options);
   const argv = typeof line === "string" ? line.split(" ").filter((word) => word !== "") : line;
   const exitCode = await runCli(argv, terminal.io, testWiring(parts));

@@ -1,0 +1,154 @@
+import { describe, expect, test } from "vitest";
+import { parse } from "yaml";
+import type { DeploymentView } from "../../../src/operations/operations.ts";
+import { rawControl } from "../support/control-characters.ts";
+import { aDeployment, aService } from "../support/records.ts";
+import { type Parts, run } from "../support/terminal.ts";
+
+describe("get deployments", () => {
+  test("lists every service with its deployment, repository, release, state and URL", async () => {
+    const views = [
+      aDeployment(),
+      aDeployment({ name: "batch-only", services: [], liveRelease: 1 }),
+      aDeployment({ name: "failed", services: [], liveRelease: undefined }),
+    ];
+    const { exitCode, stdout, stderr } = await run("get deployments", having(views));
+    expect(exitCode).toBe(0);
+    expect(stdout.split("\n").map((line) => line.split(/ {2,}/))).toEqual([
+      ["operational services"],
+      ["Deployment Name / Service Name", "Git Repository URL", "Release", "State", "URL"],
+      [
+        ...["my-project/stage-3", "https://forge.test/me/my-project", "3", "degraded"],
+        "http://127.0.0.1:8080/my-space/stage-3",
+      ],
+      ["batch-only", "https://forge.test/me/my-project", "1", "no services"],
+      ["failed", "https://forge.test/me/my-project", "no services"],
+      [""],
+    ]);
+    expect(stderr).toBe("");
+  });
+
+  test("asks for the name and the namespace that were given", async () => {
+    const asked: object[] = [];
+    const operations = {
+      deployments: async (filter: object) => {
+        asked.push(filter);
+        return [];
+      },
+    };
+    await run("get deployments", { operations });
+    await run("get deployment my-project --namespace my-space", { operations });
+    await run("get deployments --namespace=", { operations });
+    expect(asked).toEqual([
+      { name: undefined, namespace: undefined },
+      { name: "my-project", namespace: "my-space" },
+      { name: undefined, namespace: undefined },
+    ]);
+  });
+
+  test.each(["get deployments", "get deployment nothing", "get deployment nothing serve"])(
+    "says with 0 that there is none: %s",
+    async (line) => {
+      expect(await run(line, having([]))).toMatchObject({
+        exitCode: 0,
+        stdout: "No deployments found\n",
+        stderr: "",
+      });
+    },
+  );
+
+  test("gives records as they are with --output, also when there is none", async () => {
+    const json = await run("get deployments --output json", having([aDeployment()]));
+    expect(JSON.parse(json.stdout)).toEqual(JSON.parse(JSON.stringify([aDeployment()])));
+    const yaml = await run("get deployments --output yaml", having([aDeployment()]));
+    expect(parse(yaml.stdout)).toEqual(JSON.parse(json.stdout));
+    expect((await run("get deployments --output json", having([]))).stdout).toBe("[]\n");
+  });
+
+  test("says how to bring stopped services back, on standard error", async () => {
+    const stopped = aDeployment({ services: [aService({ state: "stopped" })] });
+    const { exitCode, stderr } = await run("get deployments", having([stopped]));
+    expect(exitCode).toBe(0);
+    expect(stderr).toBe("Warning: Some services are stopped. Bring them back with: bodywork server start\n");
+  });
+
+  test("shows no control character of a name, an URL or a state", async () => {
+    const bad = "\x1b]0;x\x07";
+    const view = aDeployment({ name: bad, services: [aService({ gitUrl: bad, url: bad, name: bad })] });
+    const { stdout } = await run("get deployments", having([view]));
+    expect(stdout).toContain("\\x1b]0;x\\x07/\\x1b]0;x\\x07");
+    expect(stdout).not.toMatch(rawControl);
+  });
+});
+
+describe("get deployment NAME SERVICE", () => {
+  test("has the original's fields under their names and in their order, then ours", async () => {
+    const { exitCode, stdout } = await run("get deployment my-project stage-3", having([aDeployment()]));
+    expect(exitCode).toBe(0);
+    const [title, head, ...rows] = stdout
+      .trimEnd()
+      .split("\n")
+      .map((line) => line.split(/ {2,}/));
+    expect([title, head]).toEqual([["my-project/stage-3"], ["Field", "Value"]]);
+    expect(rows).toEqual([
+      ["name", "my-project/stage-3"],
+      ["namespace", "my-space"],
+      ["service_exposed", "True"],
+      ["service_url", "http://stage-3"],
+      ["service_port", "5000"],
+      ["available_replicas", "1"],
+      ["unavailable_replicas", "1"],
+      ["git_url", "https://forge.test/me/my-project"],
+      ["git_branch", "main"],
+      ["git_commit_hash", "1234567"],
+      ["has_ingress", "True"],
+      ["ingress_route", "/my-space/stage-3"],
+      ["release", "3"],
+      ["state", "degraded"],
+      ["url", "http://127.0.0.1:8080/my-space/stage-3"],
+      ["replicas", "1: ready at 127.71.0.4:5000 (pid 4711)"],
+      ["restarts", "4"],
+      ["reason", "replica 2 ended with exit 1"],
+    ]);
+  });
+
+  test("says so when the ingress does not lead to it, and when the commit has no branch", async () => {
+    const inner = aService({ ingressRoute: undefined, url: undefined, branch: undefined, reason: undefined });
+    const { stdout } = await run(
+      "get deployment my-project stage-3",
+      having([aDeployment({ services: [inner] })]),
+    );
+    expect(stdout).toMatch(/^has_ingress +False$/m);
+    expect(stdout).toMatch(/^ingress_route +none$/m);
+    expect(stdout).toMatch(/^url +none$/m);
+    expect(stdout).toMatch(/^git_branch$/m);
+  });
+
+  test("names a service that looks like a number by its name", async () => {
+    const numbered = aService({ stage: "1", name: "1", internalUrl: "http://1:5000" });
+    const { stdout } = await run(
+      "get deployment my-project 1",
+      having([aDeployment({ services: [numbered] })]),
+    );
+    expect(stdout).toMatch(/^service_url +http:\/\/1$/m);
+  });
+
+  test.each(["stage_3", "stage-3"])("takes the name of the file and that of the URL: %s", async (name) => {
+    const { stdout } = await run(`get deployment my-project ${name} --output json`, having([aDeployment()]));
+    expect(JSON.parse(stdout)).toMatchObject({ stage: "stage_3" });
+  });
+
+  test("says with 0 that there is no such service", async () => {
+    const parts = having([aDeployment()]);
+    expect(await run(["get", "deployment", "my-project", "no\x07"], parts)).toMatchObject({
+      exitCode: 0,
+      stdout: "Could not find service=no\\x07.\n",
+    });
+    expect((await run("get deployment my-project no --output json", parts)).stdout).toBe("null\n");
+    expect((await run("get deployment my-project no --output yaml", parts)).stdout).toBe("null\n");
+  });
+});
+
+function having(views: readonly DeploymentView[]): Parts {
+  return { operations: { deployments: async () => views } };
+}

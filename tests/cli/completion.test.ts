@@ -1,0 +1,86 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { completeWords, completionScript, completionShells } from "../../src/cli/completion.ts";
+import { runCommand } from "../../src/lib/run-command.ts";
+import { temporaryFolder } from "../support/temporary.ts";
+import { run } from "./support/terminal.ts";
+
+describe("the script of a shell", () => {
+  test.each(completionShells)("completes both names of the tool by asking it: %s", async (shell) => {
+    const { exitCode, stdout, stderr } = await run(`completion ${shell}`);
+    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
+    expect(stdout).toMatch(/bodywork complete '?--'?/);
+    expect(stdout).toMatch(/\bbw\b/);
+    expect(stdout).toBe(completionScript(shell));
+  });
+
+  test("is one that bash can read, and completes there", async () => {
+    const folder = temporaryFolder();
+    writeFileSync(join(folder, "script"), completionScript("bash"));
+    // A bodywork that says how it was asked, and offers one word.
+    const script = [
+      'bodywork() { echo "$@" >asked; printf "deployment\\tDeploy\\n:4\\n"; }',
+      "_get_comp_words_by_ref() { words=(bodywork create de); cword=2; cur=de; prev=create; }",
+      "source ./script",
+      "COMP_WORDS=(bodywork create de) COMP_CWORD=2 COMP_LINE='bodywork create de' COMP_POINT=18",
+      '"$(complete -p bw | sed "s/.*-F \\([^ ]*\\).*/\\1/")" 2>/dev/null',
+      'set -- $COMPREPLY; echo "$1"',
+      "cat asked",
+    ].join("\n");
+    const { stdout, stderr } = await runCommand("bash", ["-c", script], {
+      env: { PATH: process.env.PATH ?? "" },
+      cwd: folder,
+    });
+    expect({ stdout, stderr }).toEqual({ stdout: "deployment\ncomplete -- create de\n", stderr: "" });
+  });
+});
+
+describe("after a few words", () => {
+  test.each([
+    [["cre"], ["create"]],
+    [
+      ["create", ""],
+      ["deployment", "deployments"],
+    ],
+    [
+      ["get", "r"],
+      ["run", "runs"],
+    ],
+    [
+      ["server", "st"],
+      ["start", "status", "stop"],
+    ],
+    [
+      ["get", "runs", "--output", ""],
+      ["json", "table", "yaml"],
+    ],
+    [["completion", "f"], ["fish"]],
+    [["validate", "--no"], ["--no-check-files"]],
+    [["create", "deployment", "--t"], ["--timeout"]],
+  ])("%j may be followed by %j", (words, offered) => {
+    expect(offeredAfter(words)).toEqual(offered);
+  });
+
+  test("hidden commands and options are not offered", () => {
+    expect(offeredAfter([""])).not.toContain("debug");
+    expect(offeredAfter(["server", ""])).not.toContain("run");
+    expect(offeredAfter(["create", "deployment", "--"])).toContain("--branch");
+    expect(offeredAfter(["create", "deployment", "--"])).not.toContain("--bodywork-image");
+  });
+
+  test("the tool answers a shell that asks", async () => {
+    const { exitCode, stdout } = await run(["complete", "--", "get", "dep"]);
+    expect(exitCode).toBe(0);
+    expect(stdout).toBe(completeWords(["get", "dep"]));
+    expect(stdout).toMatch(/^deployment\tShow deployments and their services$/m);
+  });
+});
+
+function offeredAfter(words: readonly string[]): readonly string[] {
+  return completeWords(words)
+    .split("\n")
+    .filter((line) => line !== "" && !line.startsWith(":"))
+    .map((line) => line.split("\t")[0] as string)
+    .toSorted();
+}
