@@ -27,7 +27,11 @@ export interface Pythons {
   /** What was chosen before, if the machine's interpreters are still the same. Starts no process. */
   remembered(wanted: string | undefined): PythonChoice | undefined;
   /** Chooses, fetching the wanted version when it is missing and can be had. Fails: python-missing (none at all). */
-  choose(wanted: string | undefined, signal?: AbortSignal): Promise<PythonChoice>;
+  choose(
+    wanted: string | undefined,
+    onLine: (line: string) => void,
+    signal?: AbortSignal,
+  ): Promise<PythonChoice>;
 }
 
 export interface PythonsOptions {
@@ -37,7 +41,11 @@ export interface PythonsOptions {
   readonly fetchedFolder: string;
   readonly machine: Readonly<Record<string, string>>;
   /** Tries to fetch a version into `fetchedFolder`; the reason when it can't be had, undefined when it is there. */
-  readonly fetch: (version: string, signal?: AbortSignal) => Promise<string | undefined>;
+  readonly fetch: (
+    version: string,
+    onLine: (line: string) => void,
+    signal?: AbortSignal,
+  ) => Promise<string | undefined>;
 }
 
 /** A fetch that failed is not tried again for a day, or until the machine's interpreters change. */
@@ -46,11 +54,15 @@ const fetchAgainAfter = 24 * 3600 * 1000;
 export function createPythons(options: PythonsOptions): Pythons {
   const scan = (): readonly PythonCandidate[] => scanPythons(options.machine, options.fetchedFolder);
 
-  const decide = async (wanted: string | undefined, signal?: AbortSignal): Promise<PythonChoice> => {
+  const decide = async (
+    wanted: string | undefined,
+    onLine: (line: string) => void,
+    signal?: AbortSignal,
+  ): Promise<PythonChoice> => {
     const before = scan();
     const found = await findWanted(before, wanted, options.machine);
     if (found !== undefined) return remember(wanted, scan(), { interpreter: found, instead: undefined });
-    const reason = wanted === undefined ? undefined : await options.fetch(wanted, signal);
+    const reason = wanted === undefined ? undefined : await options.fetch(wanted, onLine, signal);
     const after = scan();
     const fetched = await findWanted(after, wanted, options.machine);
     if (fetched !== undefined) return remember(wanted, after, { interpreter: fetched, instead: undefined });
@@ -78,11 +90,11 @@ export function createPythons(options: PythonsOptions): Pythons {
       if (memory.instead !== undefined && (age < 0 || age > fetchAgainAfter)) return undefined;
       return { interpreter: memory.interpreter, instead: memory.instead };
     },
-    async choose(wanted, signal) {
+    async choose(wanted, onLine, signal) {
       // Stages that want the same version start together: one of them looks and fetches for all.
       const lock = await acquireLock(`${memoryFile(options.folder, wanted)}.lock`, { signal });
       try {
-        return this.remembered(wanted) ?? (await decide(wanted, signal));
+        return this.remembered(wanted) ?? (await decide(wanted, onLine, signal));
       } finally {
         lock.release();
       }

@@ -13,15 +13,17 @@ export async function fetchPython(
     readonly variables: Readonly<Record<string, string>>;
     readonly folder: string;
     readonly uv: UvFinder;
+    readonly onLine: (line: string) => void;
     readonly signal: AbortSignal | undefined;
   },
 ): Promise<string | undefined> {
-  const { variables, signal } = options;
+  const { variables, onLine, signal } = options;
   if (["never", "manual"].includes(variables.UV_PYTHON_DOWNLOADS ?? ""))
     return "UV_PYTHON_DOWNLOADS forbids it";
   if (variables.UV_OFFLINE !== undefined || !/^3\.\d+(\.\d+)?$/.test(version)) return undefined;
-  const uv = await options.uv(() => undefined, signal);
+  const uv = await options.uv(onLine, signal);
   if (uv.kind === "absent") return "uv, which fetches them, can't be had";
+  onLine(`Fetching Python ${version}, which is not on this machine`);
   mkdirSync(options.folder, { recursive: true, mode: 0o700 });
   const result = await runCommand(
     uv.program,
@@ -33,6 +35,7 @@ export async function fetchPython(
       ...(signal === undefined ? {} : { signal }),
     },
   );
+  signal?.throwIfAborted();
   if (result.exitCode === 0) return undefined;
   if (result.timedOut) return `not within ${fetchTimeLimit / 1000} s`;
   const causes = result.stderr.split("\n").filter((line) => /^\s*(error|cause|Caused by)/.test(line));

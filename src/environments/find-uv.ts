@@ -82,6 +82,7 @@ async function installUv(ours: string, options: FindUvOptions): Promise<FoundUv>
     const reasons: string[] = [];
     for (const { path } of scanPythons(options.machine, options.toolsFolder).slice(0, 3)) {
       const failed = await pipInstallUv(path, temporary, options);
+      options.signal?.throwIfAborted();
       if (failed === undefined) {
         mkdirSync(dirname(ours), { recursive: true, mode: 0o700 });
         renameSync(join(temporary, "target/bin/uv"), ours);

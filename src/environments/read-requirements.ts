@@ -110,7 +110,7 @@ function refuseOption(option: InstallerOption, where: string): InstallerOption {
   if (["target", "prefix", "root", "src"].includes(option.name)) {
     throw refusal(`${where} has "${shown}", another place to install to.`, elsewhere);
   }
-  if (option.name === "find-links" && isRelativePath(option.value ?? "")) {
+  if (option.name === "find-links" && !/^(\/|[A-Za-z][A-Za-z0-9+.-]*:\/)/.test(option.value ?? "")) {
     throw refusal(
       `${where} has "${shown}", a folder of the repository, whose content the environment's key can't know.`,
       noLocal,

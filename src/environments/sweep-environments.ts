@@ -43,7 +43,8 @@ export function clearEnvironment(folder: string, key: string): void {
   // Under another name first: nobody finds a half-removed environment.
   if (existsSync(home)) renameSync(home, join(mkdtempSync(join(folder, `${sweptPrefix}${key}-`)), key));
   for (const left of leftOver(folder)) {
-    if (left.key === key) rmSync(join(folder, left.name), { recursive: true, force: true });
+    // The installer of a builder that was killed may still be writing: what it adds meanwhile goes in the next try.
+    if (left.key === key) rmSync(join(folder, left.name), { recursive: true, force: true, maxRetries: 5 });
   }
 }
 
@@ -54,11 +55,16 @@ function describe(folder: string, key: string): readonly EnvironmentRecord[] {
   const home = join(folder, key);
   const record = readRecord(home);
   if (record === undefined) return [];
-  const { pythonVersion, lock, warnings, createdAt } = record;
-  const bytes = readSettled(home)?.bytes ?? bytesBelow(home);
-  const lastUsedAt = lastUsed(home).toISOString();
-  const python = join(home, "bin/python");
-  return [{ key, folder: home, python, pythonVersion, lock, warnings, bytes, createdAt, lastUsedAt }];
+  try {
+    const { pythonVersion, lock, warnings, createdAt } = record;
+    const bytes = readSettled(home)?.bytes ?? bytesBelow(home);
+    const lastUsedAt = lastUsed(home).toISOString();
+    const python = join(home, "bin/python");
+    return [{ key, folder: home, python, pythonVersion, lock, warnings, bytes, createdAt, lastUsedAt }];
+  } catch (error) {
+    if (existsSync(home)) throw error;
+    return []; // Swept this moment.
+  }
 }
 
 function bytesBelow(home: string): number {

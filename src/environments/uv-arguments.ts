@@ -66,12 +66,18 @@ const byVariable: Readonly<Record<string, VariableRule>> = {
   "client-cert": { variable: "SSL_CLIENT_CERT" },
   proxy: { variable: "HTTPS_PROXY" },
   pre: { variable: "UV_PRERELEASE", value: "allow" },
-  "no-index": { variable: "UV_NO_INDEX", value: "1" },
   "keyring-provider": { variable: "UV_KEYRING_PROVIDER" },
   constraint: { variable: "UV_CONSTRAINT" },
 };
 
-const byFlag = new Set(["no-binary", "only-binary", "no-deps", "require-hashes", "no-build-isolation"]);
+const byFlag = new Set([
+  "no-index",
+  "no-binary",
+  "only-binary",
+  "no-deps",
+  "require-hashes",
+  "no-build-isolation",
+]);
 
 /** In a new environment these change nothing about what is installed. */
 const withoutEffect = new Set([

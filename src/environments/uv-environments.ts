@@ -63,7 +63,8 @@ export function createUvEnvironments(options: UvEnvironmentsOptions): Environmen
     folder: join(folder, "pythons"),
     fetchedFolder,
     machine: variables,
-    fetch: (version, signal) => fetchPython(version, { variables, folder: fetchedFolder, uv, signal }),
+    fetch: (version, onLine, signal) =>
+      fetchPython(version, { variables, folder: fetchedFolder, uv, onLine, signal }),
   });
   const keyOf = (request: EnvironmentRequest, choice: PythonChoice): string =>
     environmentKey(request, choice.interpreter, { pip: readPipSettings(variables), variables });
@@ -111,6 +112,8 @@ export function createUvEnvironments(options: UvEnvironmentsOptions): Environmen
     };
     try {
       startLog(logFile(key), request, choice);
+      // uv looks for settings in the folders above too; those are nobody's here. It stops at the first file.
+      writeFileSync(join(scratch, "uv.toml"), "");
       makeVenv(making, interpreter);
       const warnings = await install(
         {
@@ -163,8 +166,10 @@ export function createUvEnvironments(options: UvEnvironmentsOptions): Environmen
           mkdirSync(join(folder, name), { recursive: true, mode: 0o700 });
         }
         readRequirements(request.requirements, request.requirementsFile); // Refused before anything is fetched.
+        const onLine = (line: string): void => buildOptions.onOutput?.(`${line}\n`);
         const choice =
-          pythons.remembered(request.python) ?? (await pythons.choose(request.python, buildOptions.signal));
+          pythons.remembered(request.python) ??
+          (await pythons.choose(request.python, onLine, buildOptions.signal));
         if (buildOptions.strict === true && choice.instead !== undefined) throw wrongPython(choice.instead);
         const key = keyOf(request, choice);
         const known = open(key, choice);

@@ -21,14 +21,20 @@ export interface ServerClient extends Actions {
   stop(options: { readonly services: boolean }): Promise<void>;
 }
 
+/** Milliseconds that a server may take to say how it is. */
+const statusTime = 5_000;
+
 /** `sshKey` goes with each deployment and is stored nowhere. */
 export function createClient(address: ServerAddress, sshKey?: string): ServerClient {
   const call = async <T>(method: string, path: string, body?: unknown): Promise<T> => {
-    const response = await send(address, method, path, body);
-    return (await json(response)) as T;
+    return (await json(await send(address, method, path, body), address)) as T;
   };
   return {
-    status: () => call("GET", "/v1/server"),
+    async status() {
+      // Who does not answer this is not to be waited for: it asks nothing of the server.
+      const response = await send(address, "GET", "/v1/server", undefined, AbortSignal.timeout(statusTime));
+      return (await json(response, address)) as ServerStatus;
+    },
     listen: (listen) => call("PUT", "/v1/server/listen", { listen }),
     async stop(options) {
       await call("POST", "/v1/server/stop", options);
@@ -47,11 +53,12 @@ export function createClient(address: ServerAddress, sshKey?: string): ServerCli
         for await (const line of createInterface({ input: response })) {
           if (line !== "") yield JSON.parse(line) as RunEvent;
         }
+        if (!response.complete) throw new Error("the connection was lost");
       } catch (error) {
         if (signal?.aborted !== true) throw unreachable(address, error);
+      } finally {
+        response.destroy();
       }
-      if (signal?.aborted !== true && !response.complete)
-        throw unreachable(address, new Error("connection lost"));
     },
   };
 }
@@ -84,13 +91,20 @@ async function send(
     asked.end(text);
   });
   if ((response.statusCode ?? 500) < 300) return response;
-  throw failureFromResponse(response.statusCode ?? 500, await json(response).catch(() => undefined));
+  throw failureFromResponse(
+    response.statusCode ?? 500,
+    await json(response, { api, token }).catch(() => undefined),
+  );
 }
 
-async function json(response: IncomingMessage): Promise<unknown> {
+async function json(response: IncomingMessage, from: ServerAddress): Promise<unknown> {
   const chunks: Buffer[] = [];
-  for await (const chunk of response) chunks.push(chunk as Buffer);
-  return JSON.parse(Buffer.concat(chunks).toString("utf8"));
+  try {
+    for await (const chunk of response) chunks.push(chunk as Buffer);
+    return JSON.parse(Buffer.concat(chunks).toString("utf8"));
+  } catch (error) {
+    throw unreachable(from, error);
+  }
 }
 
 function unreachable({ api }: ServerAddress, cause: unknown): Failure {

@@ -7,16 +7,19 @@ import { spawnDetached } from "../lib/spawn-detached.ts";
 import type { ServerControl, ServerStatus } from "../operations/operations.ts";
 import { createClient, type ServerClient } from "./client.ts";
 
-/** What a running server leaves in its home folder (mode 0600) so that commands find it. */
+/** What a server leaves in its home folder (mode 0600) so that commands find it. */
 export interface ServerFile {
   readonly pid: number;
   readonly version: string;
-  readonly api: string;
+  /** Undefined while it starts: its services are taken up before it answers. */
+  readonly api: string | undefined;
   readonly token: string;
 }
 
 export interface ServerControlParts {
   readonly home: string;
+  /** Makes the home folder, or refuses to use it; called before a server is started. */
+  readonly prepareHome: () => void;
   readonly version: string;
   /** Program and arguments that are `bodywork server run`. */
   readonly command: readonly [string, ...string[]];
@@ -29,26 +32,33 @@ export interface ServerControlParts {
 
 /** Finds, starts and stops the server of a home folder. */
 export interface LocalServer extends ServerControl {
-  /** A client of a server that is ours to use: started, or replaced by this version, when needed. */
-  client(options?: { readonly listen?: string | undefined }): Promise<ServerClient>;
-  /** A client of a server that runs; undefined when none does. */
-  runningClient(): Promise<ServerClient | undefined>;
+  /**
+   * A client of a server that is ours to use: started, or replaced by this version, when needed. With `unlessStopped` one
+   * that was killed is started again, and one that was stopped is not: then it fails with server-unreachable.
+   */
+  client(options?: { readonly unlessStopped?: boolean }): Promise<ServerClient>;
 }
 
+/** A server that answers. */
+interface Found {
+  readonly client: ServerClient;
+  readonly status: ServerStatus;
+}
+
+/** Milliseconds that a server may take to start, and to end. */
 const startTime = 30_000;
 
 export function createServerControl(parts: ServerControlParts): LocalServer {
   const { home } = parts;
 
-  const find = async (): Promise<{ client: ServerClient; status: ServerStatus } | undefined> => {
-    const file = readServerFile(home);
-    if (file === undefined) return undefined;
-    const client = createClient(file, parts.sshKey);
+  const find = async (): Promise<Found | undefined> => {
+    const { api, token } = readServerFile(home) ?? {};
+    if (api === undefined || token === undefined) return undefined;
+    const client = createClient({ api, token }, parts.sshKey);
     try {
       return { client, status: await client.status() };
-    } catch (error) {
-      if (asFailure(error).code === "server-unreachable") return undefined;
-      throw error;
+    } catch {
+      return undefined; // The file of a server that was killed; who has its port now knows nothing of the token.
     }
   };
   const stopped = (): ServerStatus => ({
@@ -61,8 +71,8 @@ export function createServerControl(parts: ServerControlParts): LocalServer {
     ...parts.offlineStatus(),
   });
   const waitUntilGone = async (pid: number): Promise<void> => {
-    for (let waited = 0; isAlive(pid); waited += 25) {
-      if (waited > startTime) {
+    for (const deadline = performance.now() + startTime; isAlive(pid); ) {
+      if (performance.now() > deadline) {
         throw new Failure("timed-out", `The server (process ${pid}) does not end.`, {
           hint: `See its log: ${join(home, "server.log")}`,
         });
@@ -71,7 +81,7 @@ export function createServerControl(parts: ServerControlParts): LocalServer {
     }
   };
 
-  const start = async (): Promise<{ client: ServerClient; status: ServerStatus }> => {
+  const start = async (): Promise<Found> => {
     const found = await find();
     if (found !== undefined) {
       const order = compareVersions(found.status.version ?? "0", parts.version);
@@ -83,25 +93,33 @@ export function createServerControl(parts: ServerControlParts): LocalServer {
           { hint: "Use the newer Bodywork, or stop the server first: bodywork server stop" },
         );
       }
-      await found.client.stop({ services: false });
-      if (found.status.pid !== undefined) await waitUntilGone(found.status.pid);
+      await end(found, false);
     }
     return startNew();
   };
 
-  const startNew = async (): Promise<{ client: ServerClient; status: ServerStatus }> => {
+  /** Somebody else may end it at the same time. */
+  const end = async ({ client, status }: Found, services: boolean): Promise<void> => {
+    try {
+      await client.stop({ services });
+    } catch (error) {
+      if (asFailure(error).code !== "server-unreachable" || services) throw error;
+    }
+    if (status.pid !== undefined) await waitUntilGone(status.pid);
+  };
+
+  const startNew = async (): Promise<Found> => {
+    parts.prepareHome();
     const log = join(home, "server.log");
     const before = sizeOf(log);
     const [file, ...args] = parts.command;
     const pid = await spawnDetached({ file, args, env: parts.environment, cwd: home, logFile: log });
-    for (let waited = 0; waited < startTime; waited += 20) {
+    for (const deadline = performance.now() + startTime; performance.now() < deadline; ) {
       await parts.sleep(20);
       const found = await find();
       if (found !== undefined) return found;
-      if (!isAlive(pid)) {
-        // Another command may have started one at the same time, and ours gave way.
-        const other = await find();
-        if (other !== undefined) return other;
+      // Another command may have started one at the same time, and ours gave way.
+      if (!isAlive(pid) && !isAlive(readServerFile(home)?.pid)) {
         throw new Failure("internal", "The server ended as soon as it was started.", {
           details: readText(log).slice(before).trim().split("\n").slice(-15),
           hint: `Its log: ${log}`,
@@ -125,12 +143,17 @@ export function createServerControl(parts: ServerControlParts): LocalServer {
       // Services can only be stopped by a server that knows them.
       const found = services ? await start() : await find();
       if (found === undefined) return stopped();
-      await found.client.stop({ services });
-      if (found.status.pid !== undefined) await waitUntilGone(found.status.pid);
+      await end(found, services);
       return stopped();
     },
-    client: async (options = {}) => (await ready(options.listen)).client,
-    runningClient: async () => (await find())?.client,
+    async client({ unlessStopped = false } = {}) {
+      if (unlessStopped && readServerFile(home) === undefined) {
+        throw new Failure("server-unreachable", "The Bodywork server was stopped.", {
+          hint: "Go on with: bodywork server start",
+        });
+      }
+      return (await start()).client;
+    },
   };
 }
 
@@ -152,11 +175,9 @@ function readServerFile(home: string): ServerFile | undefined {
   }
 }
 
-/** Negative when `a` is older; by numbers, so that 4.10.0 is newer than 4.9.0. */
+/** Negative when `a` is older; by numbers, so that 4.10.0 is newer than 4.9.0, and 4.0.0 is newer than 4.0.0-rc.1. */
 export function compareVersions(a: string, b: string): number {
-  const numbers = (version: string): number[] =>
-    version.split(/[.-]/).map((part) => Number.parseInt(part, 10) || 0);
-  const [left, right] = [numbers(a), numbers(b)];
+  const [left, right] = [versionNumbers(a), versionNumbers(b)];
   for (let index = 0; index < Math.max(left.length, right.length); index++) {
     const difference = (left[index] ?? 0) - (right[index] ?? 0);
     if (difference !== 0) return difference;
@@ -164,7 +185,13 @@ export function compareVersions(a: string, b: string): number {
   return 0;
 }
 
-function isAlive(pid: number): boolean {
+/** `4.1.0-rc.2` → 4, 1, 0, -1, 2. */
+function versionNumbers(version: string): readonly number[] {
+  return version.split(/[.-]/).map((part) => (/^\d+$/.test(part) ? Number(part) : -1));
+}
+
+function isAlive(pid: number | undefined): boolean {
+  if (pid === undefined) return false;
   try {
     process.kill(pid, 0);
     return !/^\d+ \(.*\) Z/s.test(readText(`/proc/${pid}/stat`));

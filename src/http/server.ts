@@ -1,4 +1,5 @@
 import { createHash, timingSafeEqual } from "node:crypto";
+import type { ServerResponse } from "node:http";
 
 import Fastify, { type FastifyInstance } from "fastify";
 import { z } from "zod";
@@ -72,10 +73,8 @@ export function createApi(parts: ApiParts): FastifyInstance {
   });
   api.post("/v1/runs", async (request, reply) => {
     const body = deployBody.parse(request.body);
-    const accepted = await parts.actions.deploy(
-      { ...body.request, branch: body.request.branch },
-      body.sshKey,
-    );
+    const { branch } = body.request;
+    const accepted = await parts.actions.deploy({ ...body.request, branch }, body.sshKey);
     return reply.code(202).send(accepted);
   });
   api.get("/v1/runs/:id/events", async (request, reply) => {
@@ -87,16 +86,16 @@ export function createApi(parts: ApiParts): FastifyInstance {
     const out = reply.raw;
     out.once("close", () => gone.abort());
     out.writeHead(200, { "content-type": "application/x-ndjson" });
-    for await (const event of events) {
-      if (gone.signal.aborted) break;
-      if (!out.write(`${JSON.stringify(event)}\n`)) {
-        await new Promise<void>((resolve) => {
-          out.once("drain", resolve);
-          out.once("close", resolve);
-        });
+    out.flushHeaders();
+    try {
+      for await (const event of events) {
+        if (gone.signal.aborted) break;
+        if (!out.write(`${JSON.stringify(event)}\n`)) await drained(out);
       }
+      out.end();
+    } catch {
+      out.destroy(); // Cut short, it is not taken for the end of the run.
     }
-    out.end();
   });
   api.post("/v1/runs/:id/cancel", async (request, reply) => {
     await parts.actions.cancelRun(idParams.parse(request.params).id);
@@ -111,6 +110,19 @@ export function createApi(parts: ApiParts): FastifyInstance {
       parts.actions.cleanEnvironments(cleanBody.parse(request.body)),
   );
   return api;
+}
+
+/** Until more can be written, or nobody reads any more. */
+function drained(out: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      out.off("drain", done);
+      out.off("close", done);
+      resolve();
+    };
+    out.once("drain", done);
+    out.once("close", done);
+  });
 }
 
 function digest(text: string): Buffer {

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { lstat, realpath } from "node:fs/promises";
 import { dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
 
@@ -14,7 +14,7 @@ export function writeFileAtomic(path: string, content: string | Uint8Array, mode
   try {
     const file = openSync(temporary, "wx", mode);
     try {
-      writeSync(file, typeof content === "string" ? Buffer.from(content) : content);
+      writeFileSync(file, content);
       fsyncSync(file);
     } finally {
       closeSync(file);

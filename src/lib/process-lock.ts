@@ -33,7 +33,7 @@ export function tryLock(path: string): HeldLock | undefined {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   writeFileSync(temporary, JSON.stringify(claim), { mode: 0o600 });
   try {
-    return claimPath(path, temporary) ? { release: () => rmSync(path, { force: true }) } : undefined;
+    return claimPath(path, temporary) ? { release: () => release(path, claim.nonce) } : undefined;
   } finally {
     rmSync(temporary, { force: true });
   }
@@ -75,6 +75,12 @@ function replaceDeadOwner(path: string, temporary: string, dead: Owner): boolean
   } finally {
     guard.release();
   }
+}
+
+/** One that was taken for dead, being in another container, does not take the lock from its successor. */
+function release(path: string, nonce: string): void {
+  const owner = readOwner(path);
+  if (owner !== "gone" && owner.nonce === nonce) rmSync(path, { force: true });
 }
 
 function readOwner(path: string): Owner | "gone" {

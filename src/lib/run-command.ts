@@ -1,3 +1,5 @@
+import type { Readable } from "node:stream";
+import { StringDecoder } from "node:string_decoder";
 import { execa } from "execa";
 
 /** How a short command is to be run. Nothing is inherited: the environment is what `env` says. */
@@ -43,19 +45,22 @@ export async function runCommand(
     extendEnv: false,
     reject: false,
     detached: true,
-    cleanup: true,
-    encoding: "buffer",
-    stripFinalNewline: false,
-    maxBuffer: options.maxOutput ?? 64 * 1024 * 1024,
+    buffer: false,
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     ...(options.input === undefined ? { stdin: "ignore" as const } : { input: options.input }),
   });
+  const stdout = keepOutput(running.stdout, options);
+  const stderr = keepOutput(running.stderr, options);
   let timedOut = false;
   let aborted = false;
   const endGroup = (): void => {
-    if (running.pid === undefined) return;
     signalGroup(running.pid, "SIGTERM");
-    setTimeout(() => signalGroup(running.pid, "SIGKILL"), 2000).unref();
+    setTimeout(() => {
+      signalGroup(running.pid, "SIGKILL");
+      // A descendant that has left the group may hold these open for as long as it likes.
+      running.stdout?.destroy();
+      running.stderr?.destroy();
+    }, 2000).unref();
   };
   const timer =
     options.timeout === undefined
@@ -69,25 +74,40 @@ export async function runCommand(
     endGroup();
   };
   options.signal?.addEventListener("abort", onAbort, { once: true });
-  if (options.onOutput !== undefined) {
-    for (const stream of [running.stdout, running.stderr]) {
-      stream?.on("data", (chunk: Uint8Array) => options.onOutput?.(Buffer.from(chunk).toString("utf8")));
-    }
-  }
   const result = await running;
   clearTimeout(timer);
   options.signal?.removeEventListener("abort", onAbort);
-  const stdoutBytes = Buffer.from(result.stdout ?? []);
+  const stdoutBytes = stdout();
   return {
     exitCode: result.exitCode,
     signal: result.signal,
     stdout: stdoutBytes.toString("utf8"),
     stdoutBytes,
-    stderr: Buffer.from(result.stderr ?? []).toString("utf8"),
+    stderr: stderr().toString("utf8"),
     timedOut,
     aborted,
     startError: result.exitCode === undefined && result.signal === undefined ? result.code : undefined,
   };
+}
+
+const mostOutput = 64 * 1024 * 1024;
+
+/** Takes all that comes, so that the program never waits; gives what is kept of it. */
+function keepOutput(
+  stream: Readable | null,
+  { onOutput, maxOutput = mostOutput }: CommandOptions,
+): () => Buffer {
+  const chunks: Buffer[] = [];
+  let room = maxOutput;
+  // A character may come in two pieces.
+  const decoder = new StringDecoder("utf8");
+  stream?.on("data", (chunk: Buffer) => {
+    const kept = chunk.subarray(0, room);
+    room -= kept.length;
+    if (kept.length > 0) chunks.push(kept);
+    onOutput?.(decoder.write(chunk));
+  });
+  return () => Buffer.concat(chunks);
 }
 
 function signalGroup(pid: number | undefined, signal: NodeJS.Signals): void {

@@ -1,59 +1,63 @@
 import { finishedRunStatuses } from "../core/run-state.ts";
-import type { RunReader } from "../ports/run-store.ts";
 import type { SharedParts } from "./run-actions.ts";
 import type { Turns } from "./turns.ts";
 
 /**
- * Cancels what runs, then removes all of the deployment: services, routes, releases, runs with their logs, and the artifacts that
- * nobody else's release has. Environments and mirrors are caches that others share; they are swept by themselves.
+ * Cancels what runs, then removes all of the deployment: services, routes, runs with their logs, and releases. The record
+ * goes last, so that a deletion that was cut short can be asked for again. Environments and mirrors are caches that
+ * others share; they are swept by themselves.
  */
 export async function deleteDeployment(
   name: string,
   parts: SharedParts,
   turns: Turns,
-  carriedOut: ReadonlyMap<string, AbortController>,
+  cancel: (runId: string) => void,
 ): Promise<{ readonly found: boolean }> {
-  const { store, engine, source } = parts;
-  const namespaces = new Set([
-    ...store
-      .deployments()
-      .filter((deployment) => deployment.name === name)
-      .map(({ namespace }) => namespace),
-    ...engine
-      .services()
-      .filter(({ deployment }) => deployment === name)
-      .map(({ namespace }) => namespace),
-    ...store.runs({ deployment: name }).flatMap(({ namespace }) => namespace ?? []),
-  ]);
+  const namespaces = namespacesOf(name, parts);
   for (const namespace of namespaces) {
-    for (const run of store.runs({ deployment: name, namespace })) {
-      if (!finishedRunStatuses.has(run.status)) carriedOut.get(run.id)?.abort();
+    for (const run of parts.store.runs({ deployment: name, namespace })) {
+      if (!finishedRunStatuses.has(run.status)) cancel(run.id);
     }
     const patience = new AbortController().signal;
-    const endTurn = await turns.take(`${namespace}/${name}`, "delete deployment", patience, () => {});
+    const endTurn = await turns.take(namespace, `the deletion of ${name}`, patience, () => {});
     try {
-      for (const service of engine.services()) {
-        if (service.namespace === namespace && service.deployment === name)
-          await engine.removeService(service);
-      }
-      for (const release of store.releases(namespace, name)) {
-        await source.forget(release.commit, `release/${namespace}/${name}/${release.number}`);
-      }
-      for (const runId of store.removeDeployment(namespace, name)) await engine.removeRun(runId);
+      await removeAll(namespace, name, parts);
     } finally {
       endTurn();
     }
   }
-  await parts.artifacts.sweep(keptArtifacts(store));
   return { found: namespaces.size > 0 };
 }
 
-/** Digests that a release or an unfinished run needs. */
-function keptArtifacts(store: RunReader): ReadonlySet<string> {
-  const ofReleases = store
-    .deployments()
-    .flatMap(({ namespace, name }) => store.releases(namespace, name))
-    .flatMap(({ outputs }) => Object.values(outputs).flat());
-  const ofRuns = store.unfinishedRuns().flatMap(({ stages }) => stages.flatMap(({ outputs }) => outputs));
-  return new Set([...ofReleases, ...ofRuns].map(({ digest }) => digest));
+function namespacesOf(name: string, { store, engine }: SharedParts): ReadonlySet<string> {
+  return new Set([
+    ...store.deployments().flatMap((deployment) => (deployment.name === name ? [deployment.namespace] : [])),
+    ...engine.services().flatMap((service) => (service.deployment === name ? [service.namespace] : [])),
+    ...store.runs({ deployment: name }).flatMap(({ namespace }) => namespace ?? []),
+  ]);
+}
+
+async function removeAll(
+  namespace: string,
+  name: string,
+  { store, engine, source }: SharedParts,
+): Promise<void> {
+  const services = engine
+    .services()
+    .filter((service) => service.namespace === namespace && service.deployment === name);
+  for (const service of services) await engine.removeService(service);
+  const releases = store.releases(namespace, name);
+  for (const { commit, number } of releases) {
+    await source.forget(commit, `release/${namespace}/${name}/${number}`);
+  }
+  const finished = store
+    .runs({ deployment: name, namespace })
+    .filter((run) => finishedRunStatuses.has(run.status));
+  // Services and releases may be older than the runs that are kept.
+  const runIds = new Set([
+    ...finished.map(({ id }) => id),
+    ...[...services, ...releases].map(({ runId }) => runId),
+  ]);
+  for (const runId of runIds) await engine.removeRun(runId);
+  store.removeDeployment(namespace, name);
 }

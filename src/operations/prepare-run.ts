@@ -13,7 +13,7 @@ export const projectFileName = "bodywork.yaml";
 interface PreparedRun {
   readonly deployment: string;
   readonly namespace: string;
-  /** Decided when called: what is live may have changed while the run waited for its turn. */
+  /** Decided when called: what is live may have changed while the run waited for its turn. Fails: namespace-taken. */
   plan(): Plan;
 }
 
@@ -29,15 +29,15 @@ export async function prepareRun(
   const commit = await resolveCommit(recorder, parts, signal);
   const project = await readProject(commit, recorder, parts);
   const { name, namespace } = project.pipeline;
-  recorder.update({ deployment: name, namespace });
-  refuseForeignNamespace(project, commit, parts);
+  if (recorder.run.namespace === undefined) recorder.update({ deployment: name, namespace });
   refuseMissingSecrets(project);
   const requirementsFiles = await readRequirementsFiles(project, commit, parts);
   return {
     deployment: name,
     namespace,
-    plan: () =>
-      planDeployment({
+    plan() {
+      refuseForeignNamespace(project, commit, parts);
+      return planDeployment({
         project,
         commit,
         // A run that is gone on with keeps its number, also when its release was recorded before the crash.
@@ -47,7 +47,8 @@ export async function prepareRun(
             : (parts.store.releases(namespace, name)[0]?.number ?? 0),
         services: parts.engine.services(),
         requirementsFiles,
-      }),
+      });
+    },
   };
 }
 
@@ -61,10 +62,10 @@ async function resolveCommit(
   const { request } = run;
   const commit = await parts.source.resolve(
     {
-      url: request.url,
+      url: parts.access.url ?? request.url,
       ref: request.branch,
       sshKeyFile: request.sshKeyFile,
-      sshKey: parts.sshKey,
+      sshKey: parts.access.sshKey,
       acceptHostKey: request.acceptHostKey,
     },
     signal,
@@ -104,7 +105,10 @@ async function readProject(commit: RunCommit, recorder: RunRecorder, parts: RunP
       { details: fatal.map(withPlace), hint: "Check it with: bodywork validate --check-files" },
     );
   }
-  for (const warning of warnings) recorder.notice("warning", withPlace(warning));
+  // A run that is gone on with has told them already.
+  if (recorder.run.namespace === undefined) {
+    for (const warning of warnings) recorder.notice("warning", withPlace(warning));
+  }
   return project;
 }
 

@@ -1,11 +1,5 @@
 import { printable } from "../core/printable.ts";
-import {
-  type Attempt,
-  finishedRunStatuses,
-  type Run,
-  type RunEvent,
-  type StageRun,
-} from "../core/run-state.ts";
+import { finishedRunStatuses, type Run, type RunEvent, type StageRun } from "../core/run-state.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { NewRunEvent, RunStore } from "../ports/run-store.ts";
 import type { RunFeed } from "./run-feed.ts";
@@ -19,8 +13,12 @@ export interface RunRecorder {
   update(change: Partial<Omit<Run, "id">>): void;
   addStage(stage: StageRun): void;
   stage(node: string): StageRun;
-  updateStage(node: string, change: Partial<Omit<StageRun, "node">>): void;
-  updateAttempt(node: string, number: number, change: Partial<Attempt>): void;
+  /** `ofRun` is stored in the same step. A new status is told as an event. */
+  updateStage(
+    node: string,
+    change: Partial<Omit<StageRun, "node">>,
+    ofRun?: Partial<Omit<Run, "id" | "status" | "stages">>,
+  ): void;
   notice(level: "info" | "warning" | "error", text: string, details?: readonly string[]): void;
   tellStage(node: string, status: Extract<RunEvent, { kind: "stage" }>["status"], text?: string): void;
   /** A log that followers of the run see as it is written; returns what to call when it is complete. */
@@ -38,8 +36,6 @@ export function recordRun(initial: Run, store: RunStore, feed: RunFeed, clock: C
   };
   const event = (added: NewRunEvent): void =>
     feed.publish(run.id, store.addEvent(run.id, added, clock.now()));
-  const changeStage = (node: string, change: (stage: StageRun) => StageRun): void =>
-    save({ ...run, stages: run.stages.map((stage) => (stage.node === node ? change(stage) : stage)) });
   const stageOf = (node: string): StageRun => {
     const found = run.stages.find((stage) => stage.node === node);
     if (found === undefined) throw new Error(`run ${run.id} has no stage ${node}`);
@@ -54,25 +50,26 @@ export function recordRun(initial: Run, store: RunStore, feed: RunFeed, clock: C
       const before = run.status;
       save({ ...run, ...change });
       if (run.status === before) return;
-      event({ kind: "run", status: run.status, ...(run.reason === undefined ? {} : { reason: run.reason }) });
-      if (finishedRunStatuses.has(run.status)) feed.finish(run.id);
+      try {
+        event({
+          kind: "run",
+          status: run.status,
+          ...(run.reason === undefined ? {} : { reason: run.reason }),
+        });
+      } finally {
+        if (finishedRunStatuses.has(run.status)) feed.finish(run.id);
+      }
     },
     addStage: (stage) => save({ ...run, stages: [...run.stages, stage] }),
     stage: stageOf,
-    updateStage(node, change) {
+    updateStage(node, change, ofRun = {}) {
       const before = stageOf(node).status;
-      changeStage(node, (stage) => ({ ...stage, ...change }));
+      const stages = run.stages.map((stage) => (stage.node === node ? { ...stage, ...change } : stage));
+      save({ ...run, ...ofRun, stages });
       if (change.status !== undefined && change.status !== before) {
         event({ kind: "stage", node, status: change.status });
       }
     },
-    updateAttempt: (node, number, change) =>
-      changeStage(node, (stage) => ({
-        ...stage,
-        attempts: stage.attempts.map((attempt) =>
-          attempt.number === number ? { ...attempt, ...change } : attempt,
-        ),
-      })),
     notice: (level, text, details) =>
       event({
         kind: "notice",

@@ -1,50 +1,52 @@
 import { randomBytes } from "node:crypto";
 
-import { Failure } from "../core/failure.ts";
+import { asFailure, Failure } from "../core/failure.ts";
 import { type DeployRequest, finishedRunStatuses, type Run } from "../core/run-state.ts";
-import { carryOutRun, type RunParts } from "./carry-out-run.ts";
+import { withoutCredentials } from "../core/url-credentials.ts";
+import { carryOutRun, type RepositoryAccess, type RunParts } from "./carry-out-run.ts";
+import { cleanEnvironments } from "./clean-environments.ts";
 import { deleteDeployment } from "./delete-deployment.ts";
 import type { Actions } from "./operations.ts";
 import { type RunRecorder, recordRun } from "./record-run.ts";
 import type { RunFeed } from "./run-feed.ts";
+import { createRunQueue } from "./run-queue.ts";
+import { sweepArtifacts, sweepRuns } from "./sweep.ts";
 import { createTurns } from "./turns.ts";
 
 /** The actions as the server carries them out, and what it needs to start and stop well. */
 export interface RunActions extends Actions {
-  /** The key is used for this run and never stored. */
+  /** The key, and credentials in the URL, are used for this run and never stored. */
   deploy(request: DeployRequest, sshKey?: string): Promise<{ readonly runId: string }>;
   /** Goes on with every run that an earlier server left unfinished. */
   resume(): void;
+  /** Cancels every run that is carried out, and returns when all of them have ended. */
+  cancelAll(): Promise<void>;
   /** Runs being carried out now. */
   running(): readonly string[];
 }
 
-export type SharedParts = Omit<RunParts, "takeTurn" | "sshKey">;
+export type SharedParts = Omit<RunParts, "takeTurn" | "access">;
+
+/** Milliseconds until a run whose record can't be written (a full disk) is gone on with. */
+const recordRetry = 10_000;
+/** A run that fails in ways nobody foresaw is left to the next server after so many tries. */
+const mostFaults = 3;
 
 export function createRunActions(parts: SharedParts, feed: RunFeed): RunActions {
-  const { store, clock, engine, environments } = parts;
-  const carriedOut = new Map<string, AbortController>();
+  const { store, clock } = parts;
+  const carriedOut = new Map<
+    string,
+    { recorder: RunRecorder; readonly stop: AbortController; readonly over: Promise<void> }
+  >();
   const turns = createTurns();
-
-  const carryOut = (run: Run, sshKey: string | undefined): void => {
-    const stop = new AbortController();
-    carriedOut.set(run.id, stop);
-    const recorder = recordRun(run, store, feed, clock);
-    if (run.cancelRequested) stop.abort();
-    const takeTurn = (key: string, waiting: RunRecorder, signal: AbortSignal) =>
-      turns.take(key, run.id, signal, (holder) =>
-        waiting.notice("info", `Waiting for run ${holder} of the same deployment to end.`),
-      );
-    void carryOutRun(recorder, { ...parts, sshKey, takeTurn }, stop.signal).finally(() =>
-      carriedOut.delete(run.id),
-    );
-  };
+  const takeTurn = createRunQueue(turns, store);
+  let sweeping: Promise<unknown> = Promise.resolve();
 
   return {
     async deploy(request, sshKey) {
-      const run = newRun(request, clock.now());
+      const run = newRun({ ...request, url: withoutCredentials(request.url) }, clock.now());
       store.saveRun(run);
-      carryOut(run, sshKey);
+      void carryOut(run, { url: request.url, sshKey });
       return { runId: run.id };
     },
     followRun: (runId, after, signal = new AbortController().signal) => {
@@ -52,35 +54,108 @@ export function createRunActions(parts: SharedParts, feed: RunFeed): RunActions 
       return feed.subscribe(runId, after, signal);
     },
     async cancelRun(runId) {
-      const run = requireRun(runId);
-      if (finishedRunStatuses.has(run.status)) return;
-      carriedOut.get(runId)?.abort();
+      requireRun(runId);
+      cancel(runId);
     },
-    deleteDeployment: (name) => deleteDeployment(name, parts, turns, carriedOut),
-    cleanEnvironments: ({ unusedDays }) =>
-      environments.sweep({
-        keep: new Set(
-          engine.services().flatMap(({ namespace, stage }) => {
-            const task = engine.currentTask({ namespace, stage });
-            return task === undefined ? [] : [task.environment.key];
-          }),
-        ),
-        unusedSince: new Date(clock.now().getTime() - unusedDays * 86_400_000),
-      }),
+    async deleteDeployment(name) {
+      const deleted = await deleteDeployment(name, parts, turns, cancel);
+      await sweep();
+      return deleted;
+    },
+    cleanEnvironments: ({ unusedDays }) => cleanEnvironments(unusedDays, parts),
     resume() {
-      // Whoever was in the middle of changing services goes first in its deployment's queue.
+      // Whoever had the turn when the server died has it again before anybody can wait for it.
       const order = (run: Run): number => (run.status === "reverting" ? 0 : run.status === "running" ? 1 : 2);
-      for (const run of store.unfinishedRuns().toSorted((a, b) => order(a) - order(b)))
-        carryOut(run, undefined);
+      const left = store.unfinishedRuns().toSorted((a, b) => order(a) - order(b));
+      for (const run of left) void carryOut(run, {});
+    },
+    async cancelAll() {
+      for (const runId of carriedOut.keys()) cancel(runId);
+      await Promise.all([...carriedOut.values()].map(({ over }) => over));
     },
     running: () => [...carriedOut.keys()],
   };
 
-  function requireRun(runId: string): Run {
-    const run = store.run(runId);
-    if (run === undefined)
-      throw new Failure("not-found", `There is no run ${runId}.`, { hint: "bodywork get runs" });
-    return run;
+  /** Until the run is finished, or the store is closed and the next server goes on with it. */
+  async function carryOut(run: Run, access: RepositoryAccess): Promise<void> {
+    const stop = new AbortController();
+    if (run.cancelRequested) stop.abort();
+    const { promise: over, resolve: end } = Promise.withResolvers<void>();
+    let turn: Promise<void> | undefined;
+    const runParts: RunParts = {
+      ...parts,
+      access,
+      takeTurn: (...of) => {
+        turn ??= takeTurn(over, ...of);
+        return turn;
+      },
+    };
+    const carried = { recorder: recordRun(run, store, feed, clock), stop, over };
+    carriedOut.set(run.id, carried);
+    await sweeping;
+    for (let faults = 0; ; ) {
+      try {
+        await carryOutRun(carried.recorder, runParts, stop.signal);
+        break;
+      } catch (error) {
+        if (asFailure(error).kind === "bug") faults += 1;
+        const left = faults < mostFaults ? await leftAfter(error, carried.recorder) : undefined;
+        if (left === undefined) break;
+        carried.recorder = recordRun(left, store, feed, clock);
+      }
+    }
+    end();
+    feed.finish(run.id);
+    carriedOut.delete(run.id);
+    await tidyUp(carried.recorder.run);
+  }
+
+  /** The run as it is on record, after a while; undefined when it is finished or there is no store any more. */
+  async function leftAfter(error: unknown, recorder: RunRecorder): Promise<Run | undefined> {
+    recorder.tellText(
+      "run",
+      "server",
+      `Cannot record how it goes on: ${asFailure(error).message} Trying again.\n`,
+    );
+    await clock.sleep(recordRetry);
+    try {
+      const run = store.run(recorder.run.id);
+      return run === undefined || finishedRunStatuses.has(run.status) ? undefined : run;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** What can't be removed now is removed after the next run. */
+  async function tidyUp(run: Run): Promise<void> {
+    try {
+      await sweepRuns(parts);
+      // What a run that failed has made belongs to no release.
+      if (run.status !== "succeeded") await sweep();
+    } catch {}
+  }
+
+  /** On record before anybody is told that it is accepted. A run that is ending already ends as it would. */
+  function cancel(runId: string): void {
+    const carried = carriedOut.get(runId);
+    if (carried === undefined) return;
+    const { recorder, stop } = carried;
+    if (finishedRunStatuses.has(recorder.run.status)) return;
+    if (recorder.run.reason === undefined) recorder.update({ cancelRequested: true });
+    stop.abort();
+  }
+
+  /** Only while nothing is carried out: a stage may be storing what is on no record yet. */
+  async function sweep(): Promise<void> {
+    if (carriedOut.size > 0) return;
+    const swept = sweepArtifacts(parts);
+    sweeping = swept.catch(() => {});
+    await swept;
+  }
+
+  function requireRun(runId: string): void {
+    if (store.run(runId) !== undefined) return;
+    throw new Failure("not-found", `There is no run ${runId}.`, { hint: "bodywork get runs" });
   }
 }
 

@@ -54,12 +54,15 @@ export function createRunFeed(store: RunReader, logs: LogReader, now: () => Date
       followers.set(runId, set.add(follower));
       try {
         let last = after;
-        for (const event of store.events(runId, after)) {
-          if ("seq" in event) last = event.seq;
-          yield event;
+        // Whoever takes events slowly is told here what has come meanwhile.
+        for (let known = store.events(runId, last); known.length > 0; known = store.events(runId, last)) {
+          for (const event of known) {
+            if ("seq" in event) last = event.seq;
+            yield event;
+          }
         }
         const run = store.run(runId);
-        if (run === undefined || finishedRunStatuses.has(run.status)) return;
+        if (run === undefined || finishedRunStatuses.has(run.status) || signal.aborted) return;
         for (const log of openLogs.get(runId) ?? []) follower.openLog(log);
         for await (const event of follower.events()) {
           if ("seq" in event) {
@@ -94,11 +97,8 @@ function createFollower(logs: LogReader, now: () => Date, signal: AbortSignal): 
   /** Events are delivered in order, each after the rest of the logs that were closed before it. */
   let inOrder: Promise<void> = Promise.resolve();
   const deliver = (event: RunEvent): void => {
-    if (event.kind === "log" && waiting.length > maxWaitingLogs) {
-      const oldest = waiting.findIndex(({ kind }) => kind === "log");
-      if (oldest >= 0) waiting.splice(oldest, 1);
-    }
     waiting.push(event);
+    if (event.kind === "log" && waiting.length > maxWaitingLogs) dropOldestLog(waiting);
     wake();
   };
   const tail = async ({ node, source, reference }: OpenLog, stop: AbortSignal): Promise<void> => {
@@ -147,4 +147,16 @@ function createFollower(logs: LogReader, now: () => Date, signal: AbortSignal): 
       }
     },
   };
+}
+
+const droppedText = "[… text was left out here: it came faster than it was read]\n";
+
+/** Removes the oldest log text and leaves a mark in its place; events stay. */
+function dropOldestLog(waiting: RunEvent[]): void {
+  const oldest = waiting.findIndex(({ kind }) => kind === "log");
+  const next = waiting.findIndex(({ kind }, index) => index > oldest && kind === "log");
+  const marked = waiting[oldest];
+  if (marked?.kind !== "log") return;
+  if (marked.text !== droppedText) waiting[oldest] = { ...marked, text: droppedText };
+  else if (next >= 0) waiting.splice(next, 1);
 }

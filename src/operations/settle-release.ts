@@ -1,22 +1,22 @@
-import type { Plan } from "../core/plan.ts";
-import type { ServiceTask } from "../core/run-state.ts";
-import type { Environment } from "../ports/environments.ts";
-import type { RunParts } from "./carry-out-run.ts";
-import type { RunRecorder } from "./record-run.ts";
+import { asFailure, Failure } from "../core/failure.ts";
+import type { Run, ServiceTask } from "../core/run-state.ts";
+import type { RunReader } from "../ports/run-store.ts";
+import type { PlannedRun } from "./carry-out-run.ts";
 
-/** Runs kept of each deployment, with their logs. */
-const keptRuns = 200;
-
-/** Records the release, protects its commit, and removes what the previous release had and this one has not. */
-export async function settleRelease(
-  plan: Plan,
-  environments: ReadonlyMap<string, Environment>,
-  recorder: RunRecorder,
-  parts: RunParts,
-): Promise<void> {
+/**
+ * Protects the commit and records the release: from here on the run has succeeded, whatever still happens.
+ */
+export async function saveRelease({ plan, environments, recorder, parts }: PlannedRun): Promise<void> {
   const { run } = recorder;
   const { store, engine, source } = parts;
-  if (run.commit === undefined) return;
+  if (run.commit === undefined) throw new Failure("internal", "A run without a commit can't be a release.");
+  const other = store.release(plan.namespace, plan.deployment, plan.release);
+  if (other !== undefined && other.runId !== run.id) {
+    throw new Failure(
+      "superseded",
+      `superseded by run ${other.runId}, which has made release ${plan.release}`,
+    );
+  }
   await source.keep(run.commit, `release/${plan.namespace}/${plan.deployment}/${plan.release}`);
   const services = plan.nodes.flatMap(({ stage }): ServiceTask[] => {
     const task =
@@ -55,12 +55,28 @@ export async function settleRelease(
       updatedAt: createdAt,
     },
   );
+}
+
+/** Whether the run's release is on record: there is no way back then, and nothing that could make the run fail. */
+export function isReleased(run: Run, store: RunReader): boolean {
+  if (run.namespace === undefined || run.deployment === undefined || run.release === undefined) return false;
+  return store.release(run.namespace, run.deployment, run.release)?.runId === run.id;
+}
+
+/** Removes what the previous release had and this one has not. */
+export async function removeFormerServices({ plan, recorder, parts }: PlannedRun): Promise<void> {
   for (const service of plan.removals) {
     recorder.notice(
       "info",
       `Removing service: ${service.name} from previous deployment with git-commit-hash: ${service.commit}.`,
     );
-    await engine.removeService({ namespace: service.namespace, stage: service.stage });
+    try {
+      await parts.engine.removeService({ namespace: service.namespace, stage: service.stage });
+    } catch (error) {
+      recorder.notice(
+        "warning",
+        `Cannot remove service: ${service.name}: ${asFailure(error).message} The next deployment tries again.`,
+      );
+    }
   }
-  for (const runId of store.removeOldRuns(keptRuns)) await engine.removeRun(runId);
 }

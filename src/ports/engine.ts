@@ -49,13 +49,22 @@ export interface Engine {
 
   services(): readonly ServiceStatus[];
 
+  /**
+   * Ends what an earlier server left of an unfinished run that is not gone on with: attempts, and replicas that do not
+   * serve (yet). Attempts that ended are left as they are.
+   */
+  endRun(runId: string): Promise<void>;
+
   /** Removes all that is kept of a finished run, its logs above all. */
   removeRun(runId: string): Promise<void>;
 }
 
 /** Reads logs by the references that an engine gave out; needs no server. */
 export interface LogReader {
-  /** From the start, or the last `tail` lines; goes on as the log grows while `follow`. */
+  /**
+   * From the start, or the last `tail` lines. With `follow` it goes on as the log grows, until the signal aborts: what the
+   * log holds by then still comes, and then the end.
+   */
   read(
     reference: string,
     options: {

@@ -1,3 +1,4 @@
+import { closeSync, existsSync, openSync, statSync } from "node:fs";
 import { DatabaseSync, type SQLInputValue } from "node:sqlite";
 
 import { Failure } from "../core/failure.ts";
@@ -18,49 +19,58 @@ import { migrations } from "./migrations.ts";
  * Fails: store-damaged, version-mismatch (a newer tool wrote it), disk-full.
  */
 export function openStore(file: string): RunStore {
-  const database = open(file, false);
-  migrate(database, file);
-  return createStore(database);
+  return opened(file, { readOnly: false }, (database) => {
+    database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
+    migrate(database, file);
+    return createStore(database, file);
+  });
 }
 
 /** Opens the store for reading beside a writer; undefined when nothing was ever recorded. Fails like `openStore`. */
 export function openReader(file: string): (RunReader & { close(): void }) | undefined {
-  let database: DatabaseSync;
-  try {
-    database = open(file, true);
-  } catch (error) {
-    if (error instanceof Failure && error.code === "not-found") return undefined;
-    throw error;
-  }
-  const version = versionOf(database);
-  if (version === 0) {
+  if (!existsSync(file)) return undefined;
+  return opened(file, { readOnly: true }, (database) => {
+    const version = versionOf(database);
+    if (version > 0) {
+      refuseNewer(version, file);
+      return createStore(database, file);
+    }
     database.close();
     return undefined;
-  }
-  refuseNewer(version, file);
-  return createStore(database);
+  });
 }
 
-function open(file: string, readOnly: boolean): DatabaseSync {
-  try {
-    const database = new DatabaseSync(file, { readOnly });
-    database.exec("PRAGMA busy_timeout = 5000");
-    if (!readOnly) {
-      database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
-      const check = database.prepare("PRAGMA quick_check(1)").get() as { quick_check: string };
-      if (check.quick_check !== "ok") throw new Error(check.quick_check);
+function opened<Result>(
+  file: string,
+  { readOnly }: { readonly readOnly: boolean },
+  use: (database: DatabaseSync) => Result,
+): Result {
+  return guarded(file, () => {
+    if (!readOnly) closeSync(openSync(file, "a", 0o600)); // SQLite would make it readable for all.
+    const isSuspect = !readOnly && deservesCheck(file);
+    const database = new DatabaseSync(file, { readOnly, timeout: 5000 });
+    try {
+      if (isSuspect) check(database, file);
+      return use(database);
+    } catch (error) {
+      database.close();
+      throw error;
     }
-    return database;
-  } catch (error) {
-    const text = error instanceof Error ? error.message : String(error);
-    if (readOnly && text.includes("unable to open database file")) {
-      throw new Failure("not-found", `There is no store at ${file}.`, { cause: error });
-    }
-    throw new Failure("store-damaged", `Cannot open the store ${file}: ${text}.`, {
-      hint: "Services that run go on. Move the file away to start with an empty store, or put a backup in its place.",
-      cause: error,
-    });
-  }
+  });
+}
+
+/**
+ * Reading every page takes a second for a gigabyte. A big store is only checked when its last writer was killed (SQLite
+ * then finds a log of its); what is damaged elsewhere is told when it is read.
+ */
+function deservesCheck(file: string): boolean {
+  const bytes = (path: string): number => statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+  return bytes(`${file}-wal`) > 0 || bytes(file) < 64 * 1024 * 1024;
+}
+
+function check(database: DatabaseSync, file: string): void {
+  const { quick_check: found } = database.prepare("PRAGMA quick_check(1)").get() as { quick_check: string };
+  if (found !== "ok") throw unusable(file, `it is damaged (${found})`);
 }
 
 function versionOf(database: DatabaseSync): number {
@@ -86,7 +96,7 @@ function migrate(database: DatabaseSync, file: string): void {
   }
 }
 
-function createStore(database: DatabaseSync): RunStore {
+function createStore(database: DatabaseSync, file: string): RunStore {
   const statements = new Map<string, ReturnType<DatabaseSync["prepare"]>>();
   const prepare = (sql: string) => {
     const known = statements.get(sql);
@@ -96,26 +106,32 @@ function createStore(database: DatabaseSync): RunStore {
     return statement;
   };
   const write = (sql: string, ...values: SQLInputValue[]): void => {
-    guardWrite(() => prepare(sql).run(...values));
+    guarded(file, () => prepare(sql).run(...values));
   };
+  const rows = <T>(sql: string, ...values: SQLInputValue[]): T[] =>
+    guarded(file, () => prepare(sql).all(...values) as T[]);
+  const read = <T>(row: { readonly document: string }): T =>
+    guarded(file, () => JSON.parse(row.document) as T);
   const one = <T>(sql: string, ...values: SQLInputValue[]): T | undefined => {
-    const row = prepare(sql).get(...values) as { document: string } | undefined;
-    return row === undefined ? undefined : (JSON.parse(row.document) as T);
+    const [row] = rows<{ document: string }>(sql, ...values);
+    return row === undefined ? undefined : read<T>(row);
   };
   const all = <T>(sql: string, ...values: SQLInputValue[]): T[] =>
-    (prepare(sql).all(...values) as { document: string }[]).map((row) => JSON.parse(row.document) as T);
-  const together = (work: () => void): void => {
-    guardWrite(() => database.exec("BEGIN IMMEDIATE"));
-    try {
-      work();
-      guardWrite(() => database.exec("COMMIT"));
-    } catch (error) {
-      database.exec("ROLLBACK");
-      throw error;
-    }
-  };
+    rows<{ document: string }>(sql, ...values).map((row) => read<T>(row));
+  const together = (work: () => void): void =>
+    guarded(file, () => {
+      database.exec("BEGIN IMMEDIATE");
+      try {
+        work();
+        database.exec("COMMIT");
+      } catch (error) {
+        // A full disk ends some transactions by itself.
+        if (database.isTransaction) database.exec("ROLLBACK");
+        throw error;
+      }
+    });
   const idsOf = (sql: string, ...values: SQLInputValue[]): string[] =>
-    (prepare(sql).all(...values) as { id: string }[]).map(({ id }) => id);
+    rows<{ id: string }>(sql, ...values).map(({ id }) => id);
   const removeRuns = (ids: readonly string[]): void => {
     for (const id of ids) {
       write("DELETE FROM events WHERE run = ?", id);
@@ -125,14 +141,19 @@ function createStore(database: DatabaseSync): RunStore {
 
   return {
     run: (id) => one<Run>("SELECT document FROM runs WHERE id = ?", id),
-    runs: ({ deployment, namespace, limit }) =>
-      all<Run>(
-        `SELECT document FROM runs WHERE (?1 IS NULL OR deployment = ?1) AND (?2 IS NULL OR namespace = ?2)
-         ORDER BY id DESC LIMIT ?3`,
-        deployment ?? null,
-        namespace ?? null,
+    runs: ({ deployment, namespace, limit }) => {
+      // By what is asked for: SQLite uses no index for a condition that may be off.
+      const wanted = Object.entries({ deployment, namespace }).flatMap(([column, value]) =>
+        value === undefined ? [] : [{ condition: `${column} = ?`, value }],
+      );
+      const where =
+        wanted.length === 0 ? "" : `WHERE ${wanted.map(({ condition }) => condition).join(" AND ")}`;
+      return all<Run>(
+        `SELECT document FROM runs ${where} ORDER BY id DESC LIMIT ?`,
+        ...wanted.map(({ value }) => value),
         limit ?? -1,
-      ),
+      );
+    },
     unfinishedRuns: () => all<Run>("SELECT document FROM runs WHERE finished = 0 ORDER BY id"),
     events: (runId, after) =>
       all<RunEvent>("SELECT document FROM events WHERE run = ? AND seq > ? ORDER BY seq", runId, after),
@@ -166,16 +187,10 @@ function createStore(database: DatabaseSync): RunStore {
         JSON.stringify(run),
       ),
     addEvent: (runId, event: NewRunEvent, at) => {
-      const row = prepare("SELECT coalesce(max(seq), 0) AS last FROM events WHERE run = ?").get(runId) as {
-        last: number;
-      };
-      const stored = { ...event, seq: row.last + 1, at: at.toISOString() } as RunEvent;
-      write(
-        "INSERT INTO events (run, seq, document) VALUES (?, ?, ?)",
-        runId,
-        row.last + 1,
-        JSON.stringify(stored),
-      );
+      const [row] = rows<{ last: number | null }>("SELECT max(seq) AS last FROM events WHERE run = ?", runId);
+      const seq = (row?.last ?? 0) + 1;
+      const stored = { ...event, seq, at: at.toISOString() } as RunEvent;
+      write("INSERT INTO events (run, seq, document) VALUES (?, ?, ?)", runId, seq, JSON.stringify(stored));
       return stored;
     },
     saveRelease: (release, deployment) =>
@@ -229,11 +244,10 @@ function createStore(database: DatabaseSync): RunStore {
       one<T>("SELECT document FROM documents WHERE collection = ? AND key = ?", collection, key),
     documents: <T>(collection: string) =>
       new Map(
-        (
-          prepare("SELECT key, document FROM documents WHERE collection = ? ORDER BY key").all(
-            collection,
-          ) as { key: string; document: string }[]
-        ).map((row) => [row.key, JSON.parse(row.document) as T]),
+        rows<{ key: string; document: string }>(
+          "SELECT key, document FROM documents WHERE collection = ? ORDER BY key",
+          collection,
+        ).map((row) => [row.key, read<T>(row)]),
       ),
     saveDocument: (collection, key, value) =>
       write(
@@ -248,17 +262,41 @@ function createStore(database: DatabaseSync): RunStore {
   };
 }
 
-/** SQLite's own words for a full disk, as a failure that says what to do. */
-function guardWrite(work: () => void): void {
+/** What SQLite and the file system find, as a failure that says what to do. */
+function guarded<Result>(file: string, work: () => Result): Result {
   try {
-    work();
+    return work();
   } catch (error) {
-    if (error instanceof Error && error.message.includes("database or disk is full")) {
-      throw new Failure("disk-full", "Cannot write to the store: the disk is full.", {
+    if (isOneOf(error, SQLITE_FULL, "ENOSPC", "EDQUOT")) {
+      throw new Failure("disk-full", `Cannot write to the store ${file}: the disk is full.`, {
         hint: "Free some space; services go on meanwhile.",
         cause: error,
       });
     }
+    const isDamage = isOneOf(error, SQLITE_CORRUPT, SQLITE_NOTADB) || error instanceof SyntaxError;
+    if (isDamage) throw unusable(file, `it is damaged (${(error as Error).message})`, error);
+    const isOutOfReach = isOneOf(error, SQLITE_IOERR, SQLITE_CANTOPEN, "EACCES", "EISDIR");
+    if (isOutOfReach) throw unusable(file, (error as Error).message, error);
     throw error;
   }
+}
+
+function unusable(file: string, found: string, cause?: unknown): Failure {
+  return new Failure("store-damaged", `Cannot use the store ${file}: ${found}.`, {
+    hint: "Services that run go on. Move the file away to start with an empty store, or put a backup in its place.",
+    cause,
+  });
+}
+
+/** https://sqlite.org/rescode.html; the higher bits only say more. */
+const SQLITE_IOERR = 10;
+const SQLITE_CORRUPT = 11;
+const SQLITE_FULL = 13;
+const SQLITE_CANTOPEN = 14;
+const SQLITE_NOTADB = 26;
+
+function isOneOf(error: unknown, ...codes: readonly (number | string)[]): boolean {
+  if (!(error instanceof Error)) return false;
+  const ofSqlite = "errcode" in error ? Number(error.errcode) & 0xff : undefined;
+  return codes.some((code) => code === ofSqlite || ("code" in error && code === error.code));
 }

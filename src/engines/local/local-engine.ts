@@ -11,7 +11,7 @@ import type { Route } from "./ingress/routes.ts";
 import type { Layout } from "./layout.ts";
 import type { Names } from "./names.ts";
 import type { Processes } from "./processes/processes.ts";
-import { runBatch } from "./run-batch.ts";
+import { endAttempts, runBatch } from "./run-batch.ts";
 import { createServices } from "./services.ts";
 
 /** What the rooms of the local engine share. */
@@ -63,6 +63,9 @@ export function createLocalEngine(parts: LocalEngineParts): LocalEngine {
     removeService: services.remove,
     currentTask: services.current,
     services: services.statuses,
+    async endRun(runId) {
+      await Promise.all([endAttempts(runId, parts), services.endCandidates(runId)]);
+    },
     removeRun: (runId) => rm(parts.layout.runFolder(runId), { recursive: true, force: true }),
     takeUp: services.takeUp,
     stopServices: services.stopAll,

@@ -1,5 +1,5 @@
 import { mkdirSync, readdirSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 
 import { sanitisedName } from "../../core/naming.ts";
 import type { Address } from "./addresses.ts";
@@ -37,17 +37,16 @@ export interface Names {
 
 export function createNames(layout: Layout, machine: Readonly<Record<string, string>>): Names {
   const hook = installNameHook(layout.hookFolder);
+  mkdirSync(join(layout.home, "names"), { recursive: true, mode: 0o700 });
   let published: readonly NamedService[] = [];
   const allowed = privateHostsAllowed();
-  const privateFile = (namespace: string): string => `${layout.hostsFile(namespace)}.etc`;
   const namespacesSeen = new Map<string, string>();
   const write = (namespace: string): void => {
     const file = layout.hostsFile(namespace);
-    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
     namespacesSeen.set(namespace, file);
     const entries = hostsSeenFrom(namespace, published);
     writeHosts(file, entries);
-    writePrivateHosts(privateFile(namespace), entries);
+    writePrivateHosts(privateFile(file), entries);
   };
 
   return {
@@ -82,7 +81,7 @@ export function createNames(layout: Layout, machine: Readonly<Record<string, str
     async privateHostsPrefix(namespace, kind) {
       if (!(await allowed) || (kind === "batch" && published.length === 0)) return [];
       if (!namespacesSeen.has(namespace)) write(namespace);
-      return privateHostsPrefix(privateFile(namespace));
+      return privateHostsPrefix(privateFile(layout.hostsFile(namespace)));
     },
   };
 }
@@ -94,17 +93,25 @@ function hostsSeenFrom(namespace: string, services: readonly NamedService[]): re
     const long = [`${name}.${space}`, `${name}.${space}.svc`, `${name}.${space}.svc.cluster.local`];
     return {
       address: service.address.host,
-      names: service.namespace === namespace ? [name, ...long] : long,
+      // A stage may be called localhost; the machine's own loopback is meant all the same.
+      names: service.namespace === namespace && name !== "localhost" ? [name, ...long] : long,
       ports: { [service.port]: service.address.port },
     };
   });
 }
 
+/** The file that stages of the namespace see as /etc/hosts. */
+function privateFile(hostsFile: string): string {
+  return `${hostsFile}.etc`;
+}
+
 /** Files of an earlier server's namespaces must not go on naming services that are gone. */
 function emptyForgotten(layout: Layout, known: ReadonlySet<string>): void {
   const folder = join(layout.home, "names");
-  for (const name of readdirSync(folder, { withFileTypes: true })) {
-    const file = join(folder, name.name);
-    if (name.isFile() && name.name.endsWith(".hosts") && !known.has(file)) writeHosts(file, []);
+  for (const name of readdirSync(folder)) {
+    const file = join(folder, name);
+    if (!name.endsWith(".hosts") || known.has(file)) continue;
+    writeHosts(file, []);
+    writePrivateHosts(privateFile(file), []);
   }
 }

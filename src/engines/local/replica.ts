@@ -1,11 +1,12 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 
+import { asFailure } from "../../core/failure.ts";
 import type { ReplicaStatus, ServiceTask } from "../../core/run-state.ts";
-import type { Address } from "./addresses.ts";
+import { type Address, addressKey } from "./addresses.ts";
 import type { LocalEngineParts } from "./local-engine.ts";
 import { lastLines } from "./processes/follow-log.ts";
-import type { ProcessExit, RunningProcess } from "./processes/processes.ts";
+import type { RunningProcess } from "./processes/processes.ts";
 import { checkReadiness, connects } from "./readiness.ts";
 import { restartDelay } from "./restart-delay.ts";
 import { exitReason } from "./run-batch.ts";
@@ -17,8 +18,10 @@ export interface ReplicaRecord {
   /** From 1. */
   readonly id: number;
   readonly address: Address;
-  /** How often its program was started; each start has a folder of its own. */
+  /** Number of the last start of its program; each has a folder of its own. */
   readonly starts: number;
+  /** Starts before this life of the replica: while its release was live before, or before everything was stopped. */
+  readonly startsBefore: number;
   /** Where requests go: its address, or where it was found to listen. */
   readonly target: Address;
 }
@@ -29,14 +32,17 @@ export type FirstStart =
   | { readonly kind: "failed"; readonly reason: string; readonly lastLines: readonly string[] };
 
 /**
- * One process of a service, kept alive: restarted with growing delays when it ends, and when it stops accepting
- * connections (three probes, ten seconds apart, as the original's liveness probe does).
+ * One process of a service, kept alive: restarted with growing delays when it ends, when it is not ready in time after a
+ * restart, and when it stops accepting connections (three probes, ten seconds apart, as the original's liveness probe
+ * does).
  */
 export interface Replica {
   record(): ReplicaRecord;
   status(): ReplicaStatus;
   /** Crashes since it last was well for ten minutes. */
   crashes(): number;
+  /** What is wrong with it, in words; undefined when it is well or nothing is known yet. */
+  problem(): string | undefined;
   /** Settles once: ready, or given up on. After that it is kept alive until `stop`. */
   readonly firstStart: Promise<FirstStart>;
   stop(): Promise<void>;
@@ -49,7 +55,10 @@ const startCrashes = 3;
 const wellAfter = 10 * 60_000;
 /** Seconds a program has between SIGTERM and SIGKILL. */
 const graceSeconds = 30;
+/** Lines of its log that are told when it fails. */
 const keptLines = 20;
+/** Starts whose logs are kept. */
+const keptStarts = 10;
 
 export function keepReplica(
   task: ServiceTask,
@@ -58,7 +67,7 @@ export function keepReplica(
   options: {
     /** True for what served before the server started: its first start is behind it. */
     readonly wasReady: boolean;
-    /** Called whenever the record or the status has changed. */
+    /** Called whenever the record, the status or the problem has changed; stores the record. */
     readonly onChange: () => void;
     readonly onLog: (reference: string) => void;
   },
@@ -67,69 +76,85 @@ export function keepReplica(
   let state: ReplicaStatus["state"] = "starting";
   let running: RunningProcess | undefined;
   let crashes = 0;
+  let problem: string | undefined;
   let everReady = options.wasReady;
+  /** An earlier server may have started it; how that one ended, if it has, is found out once. */
+  let mayBeLeft = initial.starts > initial.startsBefore;
   const stopped = new AbortController();
+  const startUpTime = task.stage.maxStartupTimeSeconds * 1000;
   const { promise: firstStart, resolve: settle } = Promise.withResolvers<FirstStart>();
   if (options.wasReady) settle({ kind: "ready" });
-  const folder = (): string =>
-    join(parts.layout.replicaFolder(task.runId, task.node, record.id), `start-${record.starts}`);
-  const change = (next: Partial<ReplicaRecord>, nextState: ReplicaStatus["state"]): void => {
-    record = { ...record, ...next };
-    state = nextState;
-    options.onChange();
+  const folder = (start = record.starts): string => startFolder(task, record, start, parts);
+  const tell = (): void => {
+    try {
+      options.onChange();
+    } catch {
+      // A store that refuses (a full disk) must not end the service; what is true is stored with the next change.
+    }
   };
 
-  const life = live();
+  // Not at once: whoever asked for the replica has to have it before it changes.
+  const life = Promise.resolve().then(live);
   return {
     record: () => record,
     status: () => ({
       id: String(record.id),
       state,
       pid: running?.identity.pid,
-      address: `${record.target.host}:${record.target.port}`,
-      restarts: Math.max(0, record.starts - 1),
+      address: addressKey(record.target),
+      restarts: Math.max(0, record.starts - record.startsBefore - 1),
       startedAt: running?.startedAt.toISOString(),
       log: parts.logReference(join(folder(), "process", "log")),
     }),
     crashes: () => crashes,
+    problem: () => problem,
     firstStart,
     async stop() {
       stopped.abort();
       await running?.stop({ graceMs: graceSeconds * 1000 });
       await life;
+      running = undefined;
       await rm(join(folder(), "work"), { recursive: true, force: true });
-      change({}, "stopped");
+      record = { ...record, startsBefore: record.starts };
+      state = "stopped";
+      tell();
     },
   };
 
   async function live(): Promise<void> {
-    const deadline = parts.clock.monotonic() + task.stage.maxStartupTimeSeconds * 1000;
-    while (!stopped.signal.aborted) {
+    const firstDeadline = parts.clock.monotonic() + startUpTime;
+    do {
       try {
         running = await startOrAdopt();
-        const exit = await watch(running, everReady ? Number.POSITIVE_INFINITY : deadline);
+        const deadline = everReady ? parts.clock.monotonic() + startUpTime : firstDeadline;
+        const how = await watch(running, deadline);
         if (stopped.signal.aborted) return;
-        await handleEnd(exit, running);
+        const { logFile } = running;
+        running = undefined;
+        await rm(join(folder(), "work"), { recursive: true, force: true });
+        await giveUpOrWait(how, await lastLines(logFile, keptLines));
       } catch (error) {
         if (stopped.signal.aborted) return;
-        await giveUpOrWait(error instanceof Error ? error.message : String(error), []);
+        await giveUpOrWait(`could not be started: ${asFailure(error).message}`, []);
       }
-    }
+    } while (!stopped.signal.aborted);
   }
 
   async function startOrAdopt(): Promise<RunningProcess> {
-    if (record.starts > 0) {
-      const adopted = await parts.processes.adopt(join(folder(), "process"));
-      if (adopted !== undefined) {
-        options.onLog(parts.logReference(adopted.logFile));
-        return adopted;
-      }
-    }
-    return start();
+    const adopted = mayBeLeft ? await parts.processes.adopt(join(folder(), "process")) : undefined;
+    mayBeLeft = false;
+    const process = adopted ?? (await start());
+    options.onLog(parts.logReference(process.logFile));
+    return process;
   }
 
   async function start(): Promise<RunningProcess> {
-    change({ starts: record.starts + 1 }, "starting");
+    stopped.signal.throwIfAborted();
+    record = { ...record, starts: record.starts + 1 };
+    state = "starting";
+    // What is not stored must not be started: the next server would not know of it.
+    options.onChange();
+    await rm(folder(record.starts - keptStarts), { recursive: true, force: true });
     const workspace = await prepareWorkspace(
       task,
       join(folder(), "work"),
@@ -139,7 +164,7 @@ export function keepReplica(
     );
     const prefix = await parts.names.privateHostsPrefix(task.namespace, "service");
     stopped.signal.throwIfAborted();
-    const started = await parts.processes.start({
+    return parts.processes.start({
       folder: join(folder(), "process"),
       nonce: parts.newNonce(),
       command: commandOf(
@@ -156,67 +181,75 @@ export function keepReplica(
       },
       ...(prefix.length === 0 ? {} : { prefix }),
     });
-    options.onLog(parts.logReference(started.logFile));
-    return started;
   }
 
-  /** Until it ends, by itself or because it was found dead; throws when it can never be used. */
-  async function watch(process: RunningProcess, deadline: number): Promise<ProcessExit> {
-    let exit: ProcessExit | undefined;
-    void process.exited.then((ended) => {
-      exit = ended;
-    });
+  /** Until it ends, by itself or because it was found useless; says how. */
+  async function watch(process: RunningProcess, deadline: number): Promise<string> {
     const ended = new AbortController();
-    void process.exited.then(() => ended.abort());
-    const either = AbortSignal.any([ended.signal, stopped.signal]);
-    const pause = (milliseconds: number): Promise<void> =>
-      parts.clock.sleep(milliseconds, either).catch(() => {});
-
-    let wait = 15;
-    let ready = false;
-    let reason = "has just been started";
-    while (exit === undefined && !stopped.signal.aborted && !ready) {
-      const readiness = await checkReadiness(process.pids(), record.address, task.stage);
-      if (readiness.kind === "ready") {
-        ready = true;
-        everReady = true;
-        change({ target: readiness.target }, "ready");
-        settle({ kind: "ready" });
-      } else {
-        reason = readiness.reason;
-        if (readiness.kind === "elsewhere" || parts.clock.monotonic() > deadline) {
-          settle({
-            kind: "failed",
-            reason:
-              readiness.kind === "elsewhere"
-                ? reason
-                : `was not ready within ${task.stage.maxStartupTimeSeconds} s: ${reason}`,
-            lastLines: await lastLines(process.logFile, keptLines),
-          });
-          stopped.abort();
-        } else {
-          await pause(wait);
-          wait = Math.min(250, wait * 1.3);
-        }
+    const exited = process.exited.then((exit) => {
+      ended.abort();
+      return exit.kind === "lost" ? "was lost" : `ended (${exitReason(exit)})`;
+    });
+    const over = AbortSignal.any([ended.signal, stopped.signal]);
+    const end = async (why: string): Promise<string> => {
+      if (ended.signal.aborted) return exited;
+      await process.stop({ graceMs: graceSeconds * 1000 });
+      return why;
+    };
+    const late = await untilReady(process, deadline, over);
+    if (late !== undefined) {
+      if (!everReady) {
+        settle({ kind: "failed", reason: late, lastLines: await lastLines(process.logFile, keptLines) });
+        stopped.abort();
       }
+      return end(late);
     }
-    const readySince = parts.clock.monotonic();
-    let failures = 0;
-    while (exit === undefined && !stopped.signal.aborted) {
-      await pause(livenessPeriod);
-      if (exit !== undefined || stopped.signal.aborted) break;
-      failures = (await connects(record.target)) === undefined ? 0 : failures + 1;
-      if (parts.clock.monotonic() - readySince > wellAfter) crashes = 0;
-      if (failures >= livenessFailures) return process.stop({ graceMs: graceSeconds * 1000 });
-    }
-    return stopped.signal.aborted ? process.stop({ graceMs: graceSeconds * 1000 }) : process.exited;
+    await untilDeaf(over);
+    return end("did not accept connections any more");
   }
 
-  async function handleEnd(exit: ProcessExit, process: RunningProcess): Promise<void> {
-    running = undefined;
-    await rm(join(folder(), "work"), { recursive: true, force: true });
-    const how = exit.kind === "lost" ? "was lost" : `ended (${exitReason(exit)})`;
-    await giveUpOrWait(how, await lastLines(process.logFile, keptLines));
+  /** Undefined when it is ready (or over), else why it is not. */
+  async function untilReady(
+    process: RunningProcess,
+    deadline: number,
+    over: AbortSignal,
+  ): Promise<string | undefined> {
+    for (let wait = 15; !over.aborted; wait = Math.min(100, wait * 1.2)) {
+      const readiness = await checkReadiness(process.pids(), record.address, task.stage);
+      if (over.aborted) return undefined;
+      if (readiness.kind === "ready") {
+        everReady = true;
+        problem = undefined;
+        record = { ...record, target: readiness.target };
+        state = "ready";
+        tell();
+        settle({ kind: "ready" });
+        return undefined;
+      }
+      if (readiness.kind === "elsewhere") return readiness.reason;
+      if (parts.clock.monotonic() > deadline) {
+        return `was not ready within ${task.stage.maxStartupTimeSeconds} s: ${readiness.reason}`;
+      }
+      await pause(wait, over);
+    }
+    return undefined;
+  }
+
+  /** Until it has not accepted a connection for a while. */
+  async function untilDeaf(over: AbortSignal): Promise<void> {
+    const readySince = parts.clock.monotonic();
+    for (let failures = 0; failures < livenessFailures; ) {
+      await pause(livenessPeriod, over);
+      if (over.aborted) return;
+      const fault = await connects(record.target);
+      const found = fault === undefined ? undefined : `does not answer: ${fault}`;
+      failures = found === undefined ? 0 : failures + 1;
+      if (found !== problem) {
+        problem = found;
+        tell();
+      }
+      if (parts.clock.monotonic() - readySince > wellAfter) crashes = 0;
+    }
   }
 
   async function giveUpOrWait(how: string, lines: readonly string[]): Promise<void> {
@@ -226,7 +259,35 @@ export function keepReplica(
       stopped.abort();
       return;
     }
-    change({}, "waiting-to-restart");
-    await parts.clock.sleep(restartDelay(crashes, everReady, parts.random), stopped.signal).catch(() => {});
+    problem = crashes === 1 ? how : `${how}, ${crashes} times in a row`;
+    state = "waiting-to-restart";
+    tell();
+    await pause(restartDelay(crashes, everReady, parts.random), stopped.signal);
   }
+
+  async function pause(milliseconds: number, over: AbortSignal): Promise<void> {
+    await parts.clock.sleep(milliseconds, over).catch(() => {}); // It rejects when it is cut short, which is as good.
+  }
+}
+
+/** Ends what runs of a replica that nobody keeps. */
+export async function endReplica(
+  task: ServiceTask,
+  record: ReplicaRecord,
+  parts: Pick<LocalEngineParts, "layout" | "processes">,
+): Promise<void> {
+  if (record.starts === record.startsBefore) return;
+  const folder = startFolder(task, record, record.starts, parts);
+  const running = await parts.processes.adopt(join(folder, "process"));
+  await running?.stop({ graceMs: graceSeconds * 1000 });
+  await rm(join(folder, "work"), { recursive: true, force: true });
+}
+
+function startFolder(
+  task: ServiceTask,
+  { id }: ReplicaRecord,
+  start: number,
+  { layout }: Pick<LocalEngineParts, "layout">,
+): string {
+  return join(layout.replicaFolder(task.runId, task.node, id), `start-${start}`);
 }

@@ -1,8 +1,9 @@
-import { rm } from "node:fs/promises";
+import { glob, readFile, rm } from "node:fs/promises";
 import { join, posix } from "node:path";
 
 import { asFailure } from "../../core/failure.ts";
 import type { BatchTask, StageOutput } from "../../core/run-state.ts";
+import { writeFileAtomic } from "../../lib/files.ts";
 import type { BatchOutcome, TaskObserver } from "../../ports/engine.ts";
 import type { LocalEngineParts } from "./local-engine.ts";
 import { lastLines } from "./processes/follow-log.ts";
@@ -35,9 +36,19 @@ export async function runBatch(
   }
   observer.log(`attempt ${task.attempt}`, parts.logReference(running.logFile));
   const ended = await endOf(running, task, signal, parts);
-  const outcome = await judge(ended, task, running, root, parts);
+  const outcome = await judge(ended, task, running, folder, parts);
   await rm(root, { recursive: true, force: true });
   return outcome;
+}
+
+/** Ends the attempts of a run that an earlier server left running. */
+export async function endAttempts(runId: string, parts: LocalEngineParts): Promise<void> {
+  const run = parts.layout.runFolder(runId);
+  for await (const attempt of glob("*/attempt-*", { cwd: run })) {
+    const running = await parts.processes.adopt(join(run, attempt, "process"));
+    await running?.stop({ graceMs: graceSeconds * 1000 });
+    await rm(join(run, attempt, "work"), { recursive: true, force: true });
+  }
 }
 
 async function startOrAdopt(
@@ -88,23 +99,35 @@ async function endOf(
   parts: LocalEngineParts,
 ): Promise<Ended> {
   const wakeUp = new AbortController();
-  const seconds = task.stage.maxCompletionTimeSeconds;
-  // An adopted attempt has used some of its time already.
-  const used = parts.clock.now().getTime() - running.startedAt.getTime();
-  const never = new Promise<never>(() => {});
   const first = await Promise.race([
     running.exited.then((exit): Ended => ({ by: "itself", exit })),
-    seconds === 0
-      ? never
-      : parts.clock
-          .sleep(Math.max(0, seconds * 1000 - used), wakeUp.signal)
-          .then((): Ended => ({ by: "time-out" }))
-          .catch(() => never),
+    outOfTime(running, task, wakeUp.signal, parts).then((): Ended => ({ by: "time-out" })),
     aborted(signal, wakeUp.signal).then((): Ended => ({ by: "cancel" })),
   ]);
   wakeUp.abort();
   if (first.by !== "itself") await running.stop({ graceMs: graceSeconds * 1000 });
   return first;
+}
+
+/** A timer takes no more milliseconds than fit into 31 bits, which are 24 days. */
+const longestSleep = 2 ** 31 - 1;
+
+/** Resolves when the attempt has used up its time; an adopted one has used some of it already. */
+async function outOfTime(
+  running: RunningProcess,
+  task: BatchTask,
+  unless: AbortSignal,
+  { clock }: LocalEngineParts,
+): Promise<void> {
+  const seconds = task.stage.maxCompletionTimeSeconds;
+  const never = new Promise<never>(() => {});
+  if (seconds === 0) return never;
+  let left = seconds * 1000 - Math.max(0, clock.now().getTime() - running.startedAt.getTime());
+  // It ended while nobody looked, and says itself how.
+  if (left <= 0 && running.pids().length === 0) return never;
+  for (; left > 0; left -= longestSleep) {
+    await clock.sleep(Math.min(left, longestSleep), unless).catch(() => never);
+  }
 }
 
 function aborted(signal: AbortSignal, unless: AbortSignal): Promise<void> {
@@ -118,7 +141,7 @@ async function judge(
   ended: Ended,
   task: BatchTask,
   running: RunningProcess,
-  root: string,
+  folder: string,
   parts: LocalEngineParts,
 ): Promise<BatchOutcome> {
   if (ended.by === "cancel") return { kind: "cancelled" };
@@ -134,7 +157,7 @@ async function judge(
   if (exit.kind === "lost") {
     return {
       kind: "lost",
-      reason: "its supervisor was killed, so nobody knows how it ended",
+      reason: "its supervisor was killed or the machine restarted, so nobody knows how it ended",
       lastLines: await lines(),
     };
   }
@@ -142,7 +165,7 @@ async function judge(
     return { kind: "failed", reason: exitReason(exit), lastLines: await lines() };
   }
   try {
-    return { kind: "succeeded", outputs: await collectOutputs(task, root, parts) };
+    return { kind: "succeeded", outputs: await collectOutputs(task, folder, parts) };
   } catch (error) {
     const failure = asFailure(error);
     if (failure.kind === "bug") throw error;
@@ -162,17 +185,26 @@ export function exitReason(exit: Exclude<ProcessExit, { kind: "lost" }>): string
   }
 }
 
+/**
+ * What the stage has made, stored. It is noted beside the attempt before the working copy goes: when the server dies
+ * before it has recorded the attempt, the next one finds it there.
+ */
 async function collectOutputs(
   task: BatchTask,
-  root: string,
-  parts: LocalEngineParts,
+  folder: string,
+  { artifacts }: LocalEngineParts,
 ): Promise<readonly StageOutput[]> {
   if (Object.keys(task.outputs).length === 0) return [];
-  const { folder } = await locateModule(task.stage, root);
+  const note = join(folder, "outputs.json");
+  const noted = await readFile(note, "utf8").catch(() => undefined);
+  if (noted !== undefined) return JSON.parse(noted) as readonly StageOutput[];
+  const root = join(folder, "work");
+  const module = await locateModule(task.stage, root);
   const outputs: StageOutput[] = [];
   for (const [name, path] of Object.entries(task.outputs)) {
-    const artifact = await parts.artifacts.collect(root, folder, path);
+    const artifact = await artifacts.collect(root, module.folder, path);
     outputs.push({ name, path: posix.normalize(path), ...artifact });
   }
+  writeFileAtomic(note, JSON.stringify(outputs));
   return outputs;
 }

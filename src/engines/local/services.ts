@@ -1,10 +1,10 @@
-import { sanitisedName } from "../../core/naming.ts";
 import type { ServiceStatus, ServiceTask } from "../../core/run-state.ts";
 import type { RollOutOutcome, ServiceName, TaskObserver } from "../../ports/engine.ts";
 import { type Address, addressKey } from "./addresses.ts";
-import type { Route } from "./ingress/routes.ts";
+import { chooseReplicas } from "./choose-replicas.ts";
 import type { LocalEngineParts } from "./local-engine.ts";
-import { keepReplica, type Replica, type ReplicaRecord } from "./replica.ts";
+import { endReplica, keepReplica, type Replica, type ReplicaRecord } from "./replica.ts";
+import { inRotation, type LiveService, routeOf, statusOf } from "./service-status.ts";
 
 /** What is remembered of a service across restarts of the server. */
 interface ServiceRecord {
@@ -14,17 +14,14 @@ interface ServiceRecord {
   readonly replicas: readonly ReplicaRecord[];
 }
 
-/** What is being started beside what serves, and what is to be stopped after it: none of it gets requests. */
+/**
+ * What is being started beside what serves, and what is to be stopped after it. It is on record before the switch and
+ * until after it, so for a moment the same replicas are live too: then the live record is the one that counts.
+ */
 interface AsideRecord {
   readonly task: ServiceTask;
   readonly replicas: readonly ReplicaRecord[];
   readonly role: "candidate" | "retiring";
-}
-
-interface LiveService {
-  task: ServiceTask;
-  address: Address;
-  replicas: readonly Replica[];
 }
 
 /** The service stages of this machine: kept alive, routed to, replaced without losing a request. */
@@ -34,7 +31,10 @@ export interface LocalServices {
   current(service: ServiceName): ServiceTask | undefined;
   statuses(): readonly ServiceStatus[];
   rollOut(task: ServiceTask, observer: TaskObserver, signal: AbortSignal): Promise<RollOutOutcome>;
+  /** Returns when its processes are gone, those of earlier releases too. */
   remove(service: ServiceName): Promise<void>;
+  /** Ends the replicas that an earlier server had begun to start for the run. */
+  endCandidates(runId: string): Promise<void>;
   /** Ends all processes; what should run stays on record and comes back with the next server. */
   stopAll(): Promise<void>;
 }
@@ -45,45 +45,61 @@ const drainTime = 30_000;
 export function createServices(parts: LocalEngineParts): LocalServices {
   const { store, ingress, names, addresses } = parts;
   const live = new Map<string, LiveService>();
+  /** Replicas that are started or stopped now, by the key of their record. */
   const asides = new Map<string, readonly Replica[]>();
+  /** What is drained and stopped in the background, by the same keys. */
+  const leaving = new Map<string, Promise<void>>();
+  /** Hosts, and hosts with ports: an address is given out once in a server's life. */
+  const givenOut = new Set<string>();
+  let published: Promise<void> = Promise.resolve();
+  let stopping = false;
 
   return {
     async takeUp(isUnfinished) {
       for (const [key, record] of store.documents<ServiceRecord>("services")) {
+        giveOut([record.address, ...record.replicas.map(({ address }) => address)]);
         const service: LiveService = { task: record.task, address: record.address, replicas: [] };
-        service.replicas = record.replicas.map((replica) => keep(key, record.task, replica, true));
         live.set(key, service);
+        service.replicas = record.replicas.map((replica) => keep(record.task, replica, { wasReady: true }));
       }
       await publish();
-      for (const [key, record] of store.documents<AsideRecord>("asides")) {
-        // The run that started a candidate goes on with it; what nobody waits for is stopped.
-        if (record.role === "candidate" && isUnfinished(record.task.runId)) continue;
-        const replicas = record.replicas.map((replica) => keepAside(record.task, replica, () => {}, true));
-        await stopReplicas(replicas);
-        store.removeDocument("asides", key);
-      }
+      for (const [aside, record] of store.documents<AsideRecord>("asides"))
+        takeUpAside(aside, record, isUnfinished);
     },
     current: (service) => live.get(keyOf(service))?.task,
-    statuses: () => [...live.values()].map(statusOf),
+    statuses: () => [...live.values()].map((service) => statusOf(service, ingress.publicUrl())),
     rollOut,
     async remove(service) {
       const key = keyOf(service);
       const found = live.get(key);
-      store.removeDocument("services", key);
-      live.delete(key);
-      store.removeServiceStatus(service.namespace, service.stage);
-      if (found === undefined) return;
-      await publish();
-      await retire(`${key}/removed`, found.task, found.replicas);
+      if (found !== undefined) {
+        const aside = retiringKey(key, found);
+        saveAside(aside, found.task, found.replicas, "retiring");
+        store.removeDocument("services", key);
+        live.delete(key);
+        store.removeServiceStatus(service.namespace, service.stage);
+        await publish();
+        retire(aside, found.replicas);
+      }
+      await Promise.all(
+        [...leaving].filter(([aside]) => aside.startsWith(`${key}/`)).map(([, done]) => done),
+      );
+    },
+    async endCandidates(runId) {
+      const left = [...store.documents<AsideRecord>("asides")].filter(
+        ([aside, { task, role }]) => role === "candidate" && task.runId === runId && !asides.has(aside),
+      );
+      await Promise.all(left.map(([aside, record]) => endLeft(aside, record)));
     },
     async stopAll() {
+      stopping = true;
       const all = [...live.values()].flatMap((service) => service.replicas);
       await stopReplicas([...all, ...[...asides.values()].flat()]);
       for (const service of live.values()) saveStatus(service);
     },
   };
 
-  /** New replicas first, then the switch, then drain and stop the old. */
+  /** New replicas first, then the switch; the old are drained and stopped while the run goes on. */
   async function rollOut(
     task: ServiceTask,
     observer: TaskObserver,
@@ -92,68 +108,49 @@ export function createServices(parts: LocalEngineParts): LocalServices {
     const key = keyOf({ namespace: task.namespace, stage: task.stage.name });
     const before = live.get(key);
     if (before?.task.runId === task.runId && before.task.node === task.node) return { kind: "serving" };
-    const candidates = await startCandidates(key, task, observer);
-    const started = await firstFailureOrAllReady(candidates, signal);
-    if (started !== undefined) {
-      await stopReplicas(candidates);
-      store.removeDocument("asides", candidateKey(key, task));
-      asides.delete(candidateKey(key, task));
-      return started;
+    const aside = candidateKey(key, task);
+    await leaving.get(aside);
+    const candidates = await startCandidates(aside, task, observer);
+    try {
+      const problem = await firstFailureOrAllReady(candidates, signal);
+      if (problem !== undefined) {
+        await dropCandidates(aside, candidates);
+        return problem;
+      }
+      await switchTo(key, task, candidates, before);
+    } catch (error) {
+      await dropCandidates(aside, candidates);
+      throw error;
     }
-    await switchTo(key, task, candidates, before);
+    asides.delete(aside);
+    store.removeDocument("asides", aside);
     return { kind: "serving" };
   }
 
   async function startCandidates(
-    key: string,
+    aside: string,
     task: ServiceTask,
     observer: TaskObserver,
   ): Promise<readonly Replica[]> {
-    const aside = candidateKey(key, task);
     const left = store.document<AsideRecord>("asides", aside)?.replicas;
-    const records = left ?? (await chooseReplicas(task));
-    store.saveDocument("asides", aside, { task, replicas: records, role: "candidate" } satisfies AsideRecord);
+    const records = left ?? (await chooseReplicas(task, parts, givenOut));
     let replicas: readonly Replica[] = [];
-    const onChange = (): void => {
-      if (!asides.has(aside)) return;
-      store.saveDocument("asides", aside, {
-        task,
-        replicas: replicas.map((replica) => replica.record()),
-        role: "candidate",
-      } satisfies AsideRecord);
-    };
     replicas = records.map((record) =>
-      keepAside(task, record, onChange, false, (reference) =>
-        observer.log(`replica ${record.id}`, reference),
-      ),
+      keep(task, record, {
+        onChange: () => {
+          if (asides.has(aside)) saveAside(aside, task, replicas, "candidate");
+        },
+        onLog: (reference) => observer.log(`replica ${record.id}`, reference),
+      }),
     );
     asides.set(aside, replicas);
     return replicas;
   }
 
-  async function chooseReplicas(task: ServiceTask): Promise<readonly ReplicaRecord[]> {
-    const taken = takenAddresses();
-    const records: ReplicaRecord[] = [];
-    for (let id = 1; id <= task.stage.replicas; id++) {
-      const address = await addresses.choose(task.stage.port, taken);
-      taken.add(address.host).add(addressKey(address));
-      records.push({ id, address, starts: 0, target: address });
-    }
-    return records;
-  }
-
-  function takenAddresses(): Set<string> {
-    const used = [...live.values()].flatMap((service) => [
-      service.address,
-      ...service.replicas.map((replica) => replica.record().address),
-    ]);
-    const aside = [...asides.values()].flat().map((replica) => replica.record().address);
-    // On a machine with one loopback address the host is shared, and only host and port together are taken.
-    return new Set(
-      [...used, ...aside].flatMap((address) =>
-        address.host === "127.0.0.1" ? [addressKey(address)] : [address.host, addressKey(address)],
-      ),
-    );
+  async function dropCandidates(aside: string, candidates: readonly Replica[]): Promise<void> {
+    await stopReplicas(candidates);
+    asides.delete(aside);
+    store.removeDocument("asides", aside);
   }
 
   async function switchTo(
@@ -162,89 +159,151 @@ export function createServices(parts: LocalEngineParts): LocalServices {
     candidates: readonly Replica[],
     before: LiveService | undefined,
   ): Promise<void> {
-    const address =
-      before !== undefined && before.task.stage.port === task.stage.port
-        ? before.address
-        : await addresses.choose(task.stage.port, takenAddresses());
-    if (before !== undefined) {
-      saveAside(`${key}/retiring/${before.task.runId}`, before.task, before.replicas);
-    }
+    const samePort = before?.task.stage.port === task.stage.port;
+    const address = samePort ? before.address : await addresses.choose(task.stage.port, givenOut);
+    giveOut([address]);
+    const retiring = before === undefined ? undefined : retiringKey(key, before);
     const service: LiveService = { task, address, replicas: candidates };
-    live.set(key, service);
-    saveService(key, service);
-    asides.delete(candidateKey(key, task));
-    store.removeDocument("asides", candidateKey(key, task));
-    await publish();
-    if (before !== undefined)
-      await retire(`${key}/retiring/${before.task.runId}`, before.task, before.replicas);
+    try {
+      if (before !== undefined && retiring !== undefined) {
+        saveAside(retiring, before.task, before.replicas, "retiring");
+      }
+      saveService(key, service);
+      live.set(key, service);
+      await publish();
+    } catch (error) {
+      // Nobody was told of the new ones: what served goes on.
+      if (before === undefined) {
+        live.delete(key);
+        store.removeDocument("services", key);
+        store.removeServiceStatus(task.namespace, task.stage.name);
+      } else {
+        live.set(key, before);
+        saveService(key, before);
+      }
+      if (retiring !== undefined) store.removeDocument("asides", retiring);
+      throw error;
+    }
+    if (before !== undefined && retiring !== undefined) retire(retiring, before.replicas);
   }
 
   /** Waits for what is in flight, then ends the processes and removes their files except the logs. */
-  async function retire(aside: string, task: ServiceTask, replicas: readonly Replica[]): Promise<void> {
-    saveAside(aside, task, replicas);
-    await ingress.drain(
-      replicas.map((replica) => replica.record().target),
+  function retire(aside: string, replicas: readonly Replica[]): void {
+    asides.set(aside, replicas);
+    leave(
+      aside,
+      drain(replicas.map((replica) => replica.record())).then(() => dropCandidates(aside, replicas)),
+    );
+  }
+
+  function drain(replicas: readonly ReplicaRecord[]): Promise<void> {
+    return ingress.drain(
+      replicas.map(({ target }) => target),
       drainTime,
     );
-    await stopReplicas(replicas);
+  }
+
+  /** Lets something go on in the background; what goes wrong with it is done again by the next server. */
+  function leave(aside: string, work: Promise<void>): void {
+    leaving.set(
+      aside,
+      work.catch(() => {}).finally(() => leaving.delete(aside)),
+    );
+  }
+
+  function takeUpAside(
+    aside: string,
+    { task, replicas, role }: AsideRecord,
+    isUnfinished: (runId: string) => boolean,
+  ): void {
+    giveOut(replicas.map(({ address }) => address));
+    // The run that started a candidate goes on with it, or ends it.
+    if (role === "candidate" && isUnfinished(task.runId) && !isLive(task, replicas)) return;
+    if (isLive(task, replicas)) {
+      store.removeDocument("asides", aside);
+    } else {
+      const drained = role === "retiring" ? drain(replicas) : Promise.resolve();
+      leave(
+        aside,
+        drained.then(() => endLeft(aside, { task, replicas, role })),
+      );
+    }
+  }
+
+  /** The server died in the middle of a switch, before or after the moment that counts. */
+  function isLive(task: ServiceTask, replicas: readonly ReplicaRecord[]): boolean {
+    const service = live.get(keyOf({ namespace: task.namespace, stage: task.stage.name }));
+    const addressesOfLive = new Set(
+      service?.replicas.map((replica) => addressKey(replica.record().address)) ?? [],
+    );
+    return replicas.some(({ address }) => addressesOfLive.has(addressKey(address)));
+  }
+
+  /** Ends replicas that only their record knows. */
+  async function endLeft(aside: string, { task, replicas }: AsideRecord): Promise<void> {
+    await Promise.all(replicas.map((replica) => endReplica(task, replica, parts)));
     store.removeDocument("asides", aside);
   }
 
-  function saveAside(aside: string, task: ServiceTask, replicas: readonly Replica[]): void {
+  function saveAside(
+    aside: string,
+    task: ServiceTask,
+    replicas: readonly Replica[],
+    role: AsideRecord["role"],
+  ): void {
     const records = replicas.map((replica) => replica.record());
-    store.saveDocument("asides", aside, { task, replicas: records, role: "retiring" } satisfies AsideRecord);
+    store.saveDocument("asides", aside, { task, replicas: records, role } satisfies AsideRecord);
   }
 
   function saveService(key: string, service: LiveService): void {
     const replicas = service.replicas.map((replica) => replica.record());
-    store.saveDocument("services", key, {
-      task: service.task,
-      address: service.address,
-      replicas,
-    } satisfies ServiceRecord);
+    const { task, address } = service;
+    store.saveDocument("services", key, { task, address, replicas } satisfies ServiceRecord);
     saveStatus(service);
   }
 
   function saveStatus(service: LiveService): void {
-    store.saveServiceStatus(statusOf(service));
+    store.saveServiceStatus(statusOf(service, ingress.publicUrl()));
   }
 
-  /** A replica that gets requests: what changes about it is stored, and routed if it moved. */
-  function keep(key: string, task: ServiceTask, record: ReplicaRecord, wasReady: boolean): Replica {
-    return keepReplica(task, record, parts, {
-      wasReady,
-      onLog: () => {},
-      onChange: () => onLiveChange(key, task),
-    });
-  }
-
-  /** A replica that does not get requests (yet): once it does, its changes are those of a live one. */
-  function keepAside(
+  /** Once it gets requests, what changes about it is stored as the service's, and routed. */
+  function keep(
     task: ServiceTask,
     record: ReplicaRecord,
-    onChange: () => void,
-    wasReady: boolean,
-    onLog: (reference: string) => void = () => {},
+    options: {
+      readonly wasReady?: boolean;
+      readonly onChange?: () => void;
+      readonly onLog?: (reference: string) => void;
+    },
   ): Replica {
-    const key = keyOf({ namespace: task.namespace, stage: task.stage.name });
-    return keepReplica(task, record, parts, {
-      wasReady,
-      onLog,
-      onChange: () => {
-        onChange();
-        onLiveChange(key, task);
+    const replica: Replica = keepReplica(task, record, parts, {
+      wasReady: options.wasReady ?? false,
+      onLog: options.onLog ?? (() => {}),
+      onChange() {
+        options.onChange?.();
+        const key = keyOf({ namespace: task.namespace, stage: task.stage.name });
+        const service = live.get(key);
+        if (service?.replicas.includes(replica) === true) onLiveChange(key, service);
       },
     });
+    return replica;
   }
 
-  function onLiveChange(key: string, task: ServiceTask): void {
-    const service = live.get(key);
-    if (service === undefined || service.task.runId !== task.runId || service.replicas.length === 0) return;
+  function onLiveChange(key: string, service: LiveService): void {
     saveService(key, service);
+    const routed = inRotation(service).map(addressKey).join();
+    // What can't be applied now is applied with the next change.
+    if (!stopping && routed !== service.routed) void publish().catch(() => {});
   }
 
-  /** Makes the world see what `live` says: names first, then routes, for a route without a name harms nobody. */
-  async function publish(): Promise<void> {
+  /** Makes the world see what `live` says, one change after the other. */
+  function publish(): Promise<void> {
+    published = published.catch(() => {}).then(applyLive);
+    return published;
+  }
+
+  /** Names first, then routes, for a name without a route harms nobody. */
+  async function applyLive(): Promise<void> {
     const services = [...live.values()];
     names.publish(
       services.map(({ task, address }) => ({
@@ -254,96 +313,42 @@ export function createServices(parts: LocalEngineParts): LocalServices {
         address,
       })),
     );
+    for (const service of services) service.routed = inRotation(service).map(addressKey).join();
     await ingress.apply(services.map(routeOf));
     for (const service of services) saveStatus(service);
   }
 
-  function statusOf({ task, address, replicas }: LiveService): ServiceStatus {
-    const all = replicas.map((replica) => replica.status());
-    const ready = all.filter(({ state }) => state === "ready").length;
-    const crashing = replicas.some((replica) => replica.crashes() >= 5);
-    const name = sanitisedName(task.stage.name);
-    const route = task.stage.ingress ? `/${sanitisedName(task.namespace)}/${name}` : undefined;
-    const base = ingress.publicUrl();
-    const state =
-      ready === all.length && ready > 0
-        ? "serving"
-        : crashing
-          ? "crash-loop"
-          : ready > 0
-            ? "degraded"
-            : all.every((replica) => replica.state === "stopped")
-              ? "stopped"
-              : "starting";
-    return {
-      namespace: task.namespace,
-      deployment: task.deployment,
-      stage: task.stage.name,
-      name,
-      release: task.release,
-      runId: task.runId,
-      gitUrl: task.commit.url,
-      branch: task.commit.branch,
-      commit: task.commit.shortHash,
-      port: task.stage.port,
-      wantedReplicas: task.stage.replicas,
-      readyReplicas: ready,
-      restarts: all.reduce((sum, { restarts }) => sum + restarts, 0),
-      state,
-      reason: state === "serving" ? undefined : `${ready} of ${all.length} replicas are ready`,
-      internalUrl: `http://${name}:${task.stage.port}`,
-      address: addressKey(address),
-      ingressRoute: route,
-      url: route === undefined || base === undefined ? undefined : `${base}${route}`,
-      replicas: all,
-    };
-  }
-
-  function routeOf({ task, address, replicas }: LiveService): Route {
-    return {
-      namespace: task.namespace,
-      stage: sanitisedName(task.stage.name),
-      rawStage: task.stage.name,
-      release: String(task.release),
-      ingress: task.stage.ingress,
-      address,
-      targets: replicas.map((replica) => replica.record().target),
-    };
-  }
-
-  /** Undefined when all are ready. */
-  async function firstFailureOrAllReady(
-    replicas: readonly Replica[],
-    signal: AbortSignal,
-  ): Promise<Exclude<RollOutOutcome, { kind: "serving" }> | undefined> {
-    const cancelled = new Promise<"cancelled">((resolve) => {
-      if (signal.aborted) resolve("cancelled");
-      signal.addEventListener("abort", () => resolve("cancelled"), { once: true });
-    });
-    const failed = replicas.map(async (replica) => {
-      const first = await replica.firstStart;
-      if (first.kind === "failed") throw new NotReady(first.reason, first.lastLines);
-    });
-    try {
-      const end = await Promise.race([cancelled, Promise.all(failed).then(() => "ready" as const)]);
-      return end === "cancelled" ? { kind: "cancelled" } : undefined;
-    } catch (error) {
-      if (!(error instanceof NotReady)) throw error;
-      return { kind: "failed", reason: error.message, lastLines: error.lastLines };
+  function giveOut(used: readonly Address[]): void {
+    for (const address of used) {
+      // Where there is one loopback address, only host and port together are taken.
+      if (address.host !== "127.0.0.1") givenOut.add(address.host);
+      givenOut.add(addressKey(address));
     }
-  }
-
-  async function stopReplicas(replicas: readonly Replica[]): Promise<void> {
-    await Promise.all(replicas.map((replica) => replica.stop()));
   }
 }
 
-class NotReady extends Error {
-  readonly lastLines: readonly string[];
-  constructor(reason: string, lastLines: readonly string[]) {
-    super(reason);
-    this.lastLines = lastLines;
+/** Undefined when all are ready. */
+async function firstFailureOrAllReady(
+  replicas: readonly Replica[],
+  signal: AbortSignal,
+): Promise<Exclude<RollOutOutcome, { kind: "serving" }> | undefined> {
+  const { promise: cancelled, resolve: cancel } = Promise.withResolvers<{ readonly kind: "cancelled" }>();
+  const onAbort = (): void => cancel({ kind: "cancelled" });
+  if (signal.aborted) onAbort();
+  signal.addEventListener("abort", onAbort);
+  const never = new Promise<never>(() => {});
+  const starts = replicas.map((replica) => replica.firstStart);
+  const failures = starts.map((start) => start.then((first) => (first.kind === "failed" ? first : never)));
+  const allReady = Promise.all(starts).then((all) => all.find((first) => first.kind === "failed"));
+  try {
+    return await Promise.race([cancelled, ...failures, allReady]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
   }
+}
+
+async function stopReplicas(replicas: readonly Replica[]): Promise<void> {
+  await Promise.all(replicas.map((replica) => replica.stop()));
 }
 
 function keyOf({ namespace, stage }: ServiceName): string {
@@ -352,4 +357,10 @@ function keyOf({ namespace, stage }: ServiceName): string {
 
 function candidateKey(key: string, task: ServiceTask): string {
   return `${key}/candidate/${task.runId}/${task.node}`;
+}
+
+/** Its first address is nobody else's. */
+function retiringKey(key: string, { task, replicas }: LiveService): string {
+  const [first] = replicas;
+  return `${key}/retiring/${first === undefined ? task.runId : addressKey(first.record().address)}`;
 }
