@@ -25,7 +25,9 @@ async function startSwitcher(onSwitched: (socket: Duplex, path: string) => void)
       socket.end("HTTP/1.1 403 Forbidden\r\nContent-Length: 6\r\n\r\nnobody");
       return;
     }
-    const accept = createHash("sha1").update(`${request.headers["sec-websocket-key"]}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`);
+    const accept = createHash("sha1").update(
+      `${request.headers["sec-websocket-key"]}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`,
+    );
     socket.write(
       `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept.digest("base64")}\r\n\r\n`,
     );
@@ -85,7 +87,11 @@ test("what a client sends behind its request waits until the service has agreed"
 test("a service that does not switch answers like any other, and nothing behind the request reaches it", async () => {
   const upstream = await startSwitcher(() => {});
   const { address } = await startPlane([routeTo([upstream])]);
-  const refused = await askRaw(address, `${handshake("/shop/stage-1/no")}GET /hidden HTTP/1.1\r\nHost: x\r\n\r\n`, 3_000);
+  const refused = await askRaw(
+    address,
+    `${handshake("/shop/stage-1/no")}GET /hidden HTTP/1.1\r\nHost: x\r\n\r\n`,
+    3_000,
+  );
   expect(refused).toMatch(/^HTTP\/1\.1 403 Forbidden\r\n/);
   expect(refused).toMatch(/Connection: close\r\n\r\nnobody$/);
 });

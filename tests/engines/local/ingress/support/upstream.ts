@@ -5,7 +5,9 @@ import type { Address } from "../../../../../src/engines/local/addresses.ts";
 import { loopbackAddress } from "./routes.ts";
 
 /** A replica in this process. */
-export async function startUpstream(listener: RequestListener): Promise<{ address: Address; server: Server }> {
+export async function startUpstream(
+  listener: RequestListener,
+): Promise<{ address: Address; server: Server }> {
   const server = createServer(listener);
   const address = await listenOn(server);
   onTestFinished(() => {

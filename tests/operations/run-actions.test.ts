@@ -1,0 +1,313 @@
+import { expect, test } from "vitest";
+import { Failure } from "../../src/core/failure.ts";
+import type { RunEvent } from "../../src/core/run-state.ts";
+import { crashingStore } from "../support/crashing-store.ts";
+import { fakeEnvironments } from "../support/fake-parts.ts";
+import { projectUrl, serverOf, type TestServer, world } from "../support/operations-harness.ts";
+import { batch } from "../support/pipelines.ts";
+import { project } from "../support/project-text.ts";
+
+const aBatch = project("a", { a: "batch" });
+
+test("two deploys of one deployment at once are carried out one after the other", async () => {
+  const the = world();
+  the.machine.behaviours.set("a", { does: "wait" });
+  const server = serverOf(the);
+  the.source.push(projectUrl, aBatch);
+  const first = await server.deploy();
+  await the.machine.happened("start a/1");
+  const second = await server.deploy();
+  await told(server, second, `Waiting for run ${first} to end.`);
+  expect(the.machine.ledger).toEqual(["start a/1"]);
+  the.machine.release("a");
+  expect((await server.finished(first)).release).toBe(1);
+  expect((await server.finished(second)).release).toBe(2);
+  expect(the.machine.mostAtOnce()).toBe(1);
+});
+
+test("of several that wait, only the newest is carried out; the others say which one took their place", async () => {
+  const the = world();
+  the.machine.behaviours.set("a", { does: "wait" });
+  const server = serverOf(the);
+  the.source.push(projectUrl, aBatch);
+  const first = await server.deploy();
+  await the.machine.happened("start a/1");
+  const middle = await server.deploy();
+  await told(server, middle, `Waiting for run ${first} to end.`);
+  const last = await server.deploy();
+  expect(await server.finished(middle)).toMatchObject({
+    status: "cancelled",
+    reason: `superseded by run ${last}, which was asked for later`,
+  });
+  the.machine.release("a");
+  expect((await server.finished(first)).status).toBe("succeeded");
+  expect((await server.finished(last)).status).toBe("succeeded");
+  expect(server.store.deployment("story", "story")?.liveRelease).toBe(2);
+});
+
+test("a request whose fetch was so slow that a later one is live already does not take its place", async () => {
+  const the = world();
+  const server = serverOf(the);
+  the.source.push(projectUrl, aBatch);
+  const resolve = the.source.resolve.bind(the.source);
+  const { promise: slow, resolve: goOn } = Promise.withResolvers<void>();
+  let calls = 0;
+  the.source.resolve = async (...request) => {
+    if (calls++ === 0) await slow;
+    return resolve(...request);
+  };
+  const early = await server.deploy();
+  const late = await server.deployed();
+  goOn();
+  expect((await server.finished(early)).reason).toContain(`superseded by run ${late.id}`);
+  expect(server.store.deployment("story", "story")?.liveRelease).toBe(1);
+});
+
+test("deployments of different namespaces are carried out at the same time", async () => {
+  const the = world();
+  the.machine.behaviours.set("a", { does: "wait" });
+  const server = serverOf(the);
+  the.source.push(projectUrl, aBatch);
+  the.source.push("https://forge.test/me/other", project("a", { a: "batch" }, { name: "other" }));
+  const first = await server.deploy();
+  const second = await server.deploy("https://forge.test/me/other");
+  await the.machine.happened("start a/1");
+  while (the.machine.running().length < 2) await new Promise((resolve) => setImmediate(resolve));
+  the.machine.release("a");
+  expect((await server.finished(first)).status).toBe("succeeded");
+  expect((await server.finished(second)).status).toBe("succeeded");
+});
+
+test("a run that waits for its turn can be cancelled, and passes the turn on", async () => {
+  const the = world();
+  the.machine.behaviours.set("a", { does: "wait" });
+  const server = serverOf(the);
+  the.source.push(projectUrl, aBatch);
+  const first = await server.deploy();
+  await the.machine.happened("start a/1");
+  const second = await server.deploy();
+  await told(server, second, `Waiting for run ${first} to end.`);
+  await server.actions.cancelRun(second);
+  expect((await server.finished(second)).status).toBe("cancelled");
+  the.machine.release("a");
+  expect((await server.finished(first)).status).toBe("succeeded");
+  expect((await server.deployed()).release).toBe(2);
+});
+
+test("fifty deploys at once end with one live release, strictly growing numbers and nothing running", async () => {
+  const the = world();
+  const server = serverOf(the);
+  the.source.push(projectUrl, project("a >> serve", { a: "batch", serve: "service" }));
+  const ids = await Promise.all(Array.from({ length: 50 }, () => server.deploy()));
+  const runs = await Promise.all(ids.map((id) => server.finished(id)));
+  const succeeded = runs.filter(({ status }) => status === "succeeded");
+  expect(runs.every(({ status }) => status === "succeeded" || status === "cancelled")).toBe(true);
+  expect(succeeded.map(({ release }) => release)).toEqual(succeeded.map((_, index) => index + 1));
+  expect(the.machine.live().map(({ runId }) => runId)).toEqual([ids.toSorted().at(-1)]);
+  expect(the.machine.running()).toEqual([]);
+});
+
+test("what a server left unfinished has its turn before what only waited, whoever is quicker now", async () => {
+  const the = world();
+  the.machine.behaviours.set("a", { does: "wait" });
+  the.source.push(projectUrl, project("a >> serve", { a: "batch", serve: "service" }));
+  const first = serverOf(the);
+  const running = await first.deploy();
+  await the.machine.happened("start a/1");
+  const waiting = await first.deploy();
+  await told(first, waiting, `Waiting for run ${running} to end.`);
+  first.engine.cutOff();
+  const next = serverOf(the);
+  next.actions.resume();
+  the.machine.release("a");
+  expect((await next.finished(running)).release).toBe(1);
+  expect((await next.finished(waiting)).release).toBe(2);
+});
+
+test("an attempt that a dead server left is ended when its run is cancelled, also when its plan can't be had any more", async () => {
+  for (const broken of [false, true]) {
+    const the = world();
+    the.machine.behaviours.set("a", { does: "hang" }).set("serve", { does: "hang" });
+    the.source.push(projectUrl, project("a, b >> serve", { a: "batch", b: "batch", serve: "service" }));
+    const first = serverOf(the);
+    const runId = await first.deploy();
+    await the.machine.happened("start a/1");
+    first.engine.cutOff();
+    const next = serverOf(the);
+    if (broken)
+      the.source.readFile = () => Promise.reject(new Failure("repository-access", "The mirror is gone."));
+    next.actions.resume();
+    if (!broken) await next.actions.cancelRun(runId);
+    const run = await next.finished(runId);
+    expect(run.status).toBe(broken ? "failed" : "cancelled");
+    expect(the.machine.running()).toEqual([]);
+    expect(run.stages[0]).toMatchObject({ status: "cancelled", attempts: [{ status: "cancelled" }] });
+  }
+});
+
+test("a deployment is deleted with its services, releases, runs and protected commits; nothing of it is left", async () => {
+  const the = world();
+  const server = serverOf(the);
+  the.source.push(projectUrl, project("a >> serve", { a: "batch", serve: "service" }));
+  const runs = [await server.deployed(), await server.deployed()];
+  expect(await server.actions.deleteDeployment("story")).toEqual({ found: true });
+  expect(the.machine.live()).toEqual([]);
+  expect(the.machine.ledger.filter((line) => line.startsWith("forget")).toSorted()).toEqual(
+    runs.map(({ id }) => `forget ${id}`).toSorted(),
+  );
+  expect(server.store.runs({})).toEqual([]);
+  expect(server.store.deployments()).toEqual([]);
+  expect(server.store.releases("story", "story")).toEqual([]);
+  expect([...the.source.kept]).toEqual([]);
+  expect(the.artifacts.sweeps.at(-1)).toEqual(new Set());
+  expect(await server.actions.deleteDeployment("story")).toEqual({ found: false });
+});
+
+test("a deletion cancels what runs, waits until it has put everything back, and then removes it", async () => {
+  const the = world();
+  const server = serverOf(the);
+  the.source.push(projectUrl, project("serve >> a", { serve: "service", a: "batch" }));
+  await server.deployed();
+  the.machine.behaviours.set("a", { does: "hang" });
+  const runId = await server.deploy();
+  await the.machine.happened("serve serve r2");
+  const following = collected(server.actions.followRun(runId, 0));
+  expect(await server.actions.deleteDeployment("story")).toEqual({ found: true });
+  expect(the.machine.live()).toEqual([]);
+  expect(the.machine.running()).toEqual([]);
+  expect(server.store.runs({})).toEqual([]);
+  expect((await following).at(-1)).toMatchObject({ kind: "run", status: "cancelled" });
+});
+
+test("a deletion that was cut short can be asked for again", async () => {
+  const the = world();
+  the.source.push(projectUrl, project("a >> serve", { a: "batch", serve: "service" }));
+  const first = serverOf(the);
+  await first.deployed();
+  first.store.close();
+  const crashing = crashingStore(1, "before", () => dying.engine.cutOff());
+  const dying = serverOf(the, { wrapStore: crashing.wrap });
+  await expect(dying.actions.deleteDeployment("story")).rejects.toThrow();
+  const next = serverOf(the);
+  expect(await next.actions.deleteDeployment("story")).toEqual({ found: true });
+  expect(next.store.runs({})).toEqual([]);
+  expect(the.machine.live()).toEqual([]);
+});
+
+test("outputs of releases and unfinished runs are kept when another deployment is deleted", async () => {
+  const the = world();
+  const server = serverOf(the);
+  const output = { name: "model", path: "model", digest: "sha256:1", kind: "file", bytes: 1 } as const;
+  the.machine.behaviours.set("a", {
+    does: "succeed",
+    outputs: { kind: "succeeded", outputs: [output] },
+  });
+  the.source.push(projectUrl, aBatch);
+  await server.deployed();
+  the.source.push("https://forge.test/me/other", project("b", { b: "batch" }, { name: "other" }));
+  await server.deployed("https://forge.test/me/other");
+  await server.actions.deleteDeployment("other");
+  expect(the.artifacts.sweeps.at(-1)).toEqual(new Set(["sha256:1"]));
+});
+
+test("nothing is swept while another run may be storing what is on no record yet", async () => {
+  const the = world();
+  const server = serverOf(the);
+  the.machine.behaviours.set("a", { does: "wait" });
+  the.source.push(projectUrl, aBatch);
+  the.source.push("https://forge.test/me/other", project("b", { b: "batch" }, { name: "other" }));
+  await server.deployed("https://forge.test/me/other");
+  const runId = await server.deploy();
+  await the.machine.happened("start a/1");
+  await server.actions.deleteDeployment("other");
+  expect(the.artifacts.sweeps).toEqual([]);
+  the.machine.release("a");
+  await server.finished(runId);
+});
+
+test("environments of live services, of what may be put back, and of runs that go on are not cleaned away", async () => {
+  const the = world({ environments: fakeEnvironments() });
+  const server = serverOf(the);
+  the.source.push(projectUrl, project("serve", { serve: "service" }));
+  const first = await server.deployed();
+  the.source.push(
+    projectUrl,
+    project("serve >> a", { serve: ["requirements: [x]", ...serviceLines], a: batch() }),
+  );
+  the.machine.behaviours.set("a", { does: "hang" });
+  const runId = await server.deploy();
+  await the.machine.happened("start a/1");
+  await server.actions.cleanEnvironments({ unusedDays: 0 });
+  const run = server.store.run(runId);
+  const [sweep] = the.environments.swept;
+  const keys = [first.stages[0]?.environment?.key, run?.stages[0]?.environment?.key];
+  expect(sweep?.keep).toEqual(new Set(keys.toReversed()));
+  expect(sweep?.unusedSince.getTime()).toBeLessThanOrEqual(Date.parse(run?.createdAt ?? ""));
+  await server.actions.cancelRun(runId);
+  await server.finished(runId);
+});
+
+const serviceLines = ["service: {max_startup_time_seconds: 30, replicas: 1, port: 5000, ingress: true}"];
+
+test("a full disk does not lose the run: it goes on from its record when there is space again", async () => {
+  const the = world();
+  the.source.push(projectUrl, project("a >> b", { a: "batch", b: "batch" }));
+  let full = false;
+  const server = serverOf(the, {
+    wrapStore: (store) => ({
+      ...store,
+      saveRun(run) {
+        if (full) throw new Failure("disk-full", "Cannot write to the store: the disk is full.");
+        store.saveRun(run);
+      },
+    }),
+    parts: {
+      clock: {
+        ...the.clock,
+        async sleep(...time) {
+          full = false;
+          await the.clock.sleep(...time);
+        },
+      },
+    },
+  });
+  the.machine.behaviours.set("a", { does: "wait" });
+  const runId = await server.deploy();
+  await the.machine.happened("start a/1");
+  await new Promise((resolve) => setImmediate(resolve));
+  full = true;
+  the.machine.release("a");
+  const run = await server.finished(runId);
+  expect(run.status).toBe("succeeded");
+  expect([...the.machine.starts().values()]).toEqual([1, 1]);
+});
+
+test("all runs are cancelled and ended before services are stopped", async () => {
+  const the = world();
+  const server = serverOf(the);
+  the.source.push(projectUrl, aBatch);
+  the.machine.behaviours.set("a", { does: "hang" });
+  const runId = await server.deploy();
+  await the.machine.happened("start a/1");
+  await server.actions.cancelAll();
+  expect(server.store.run(runId)?.status).toBe("cancelled");
+  expect(server.actions.running()).toEqual([]);
+});
+
+test("an unknown run can be neither followed nor cancelled", async () => {
+  const server = serverOf(world());
+  expect(() => server.actions.followRun("nope", 0)).toThrow("There is no run nope.");
+  await expect(server.actions.cancelRun("nope")).rejects.toMatchObject({ code: "not-found" });
+});
+
+async function told(server: TestServer, runId: string, text: string): Promise<void> {
+  while (!server.events(runId).some((event) => event.kind === "notice" && event.text === text)) {
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+async function collected(events: AsyncIterable<RunEvent>): Promise<readonly RunEvent[]> {
+  const all: RunEvent[] = [];
+  for await (const event of events) all.push(event);
+  return all;
+}

@@ -1,0 +1,84 @@
+import type { Deployment, Release, Run, ServiceStatus } from "../../src/core/run-state.ts";
+
+export function aRun(id: string, changes: Partial<Run> = {}): Run {
+  return {
+    id,
+    request: { url: "file:///project", branch: "main", strict: false, startedBy: "command" },
+    status: "succeeded",
+    reason: undefined,
+    details: [],
+    hint: undefined,
+    createdAt: "2026-11-23T19:05:12.000Z",
+    startedAt: undefined,
+    endedAt: undefined,
+    deployment: "iris",
+    namespace: "ml",
+    commit: undefined,
+    release: undefined,
+    stages: [],
+    changed: [],
+    cancelRequested: false,
+    ...changes,
+  };
+}
+
+export function aDeployment(liveRelease: number, changes: Partial<Deployment> = {}): Deployment {
+  return {
+    namespace: "ml",
+    name: "iris",
+    gitUrl: "file:///project",
+    branch: "main",
+    liveRelease,
+    updatedAt: "2026-11-23T19:05:12.000Z",
+    ...changes,
+  };
+}
+
+export function aRelease(number: number, changes: Partial<Release> = {}): Release {
+  return {
+    namespace: "ml",
+    deployment: "iris",
+    number,
+    runId: `run-${number}`,
+    commit: {
+      repository: "r",
+      hash: "0".repeat(40),
+      url: "file:///project",
+      shortHash: "0000000",
+      branch: "main",
+      author: "A",
+      subject: "S",
+      committedAt: "2026-11-23T19:05:12.000Z",
+    },
+    createdAt: "2026-11-23T19:05:12.000Z",
+    environments: {},
+    outputs: {},
+    services: [],
+    ...changes,
+  };
+}
+
+export function aService(stage: string): ServiceStatus {
+  return {
+    namespace: "ml",
+    deployment: "iris",
+    stage,
+    name: stage,
+    release: 1,
+    runId: "run-1",
+    gitUrl: "file:///project",
+    branch: "main",
+    commit: "0000000",
+    port: 5000,
+    wantedReplicas: 1,
+    readyReplicas: 1,
+    restarts: 0,
+    state: "serving",
+    reason: undefined,
+    internalUrl: `http://${stage}:5000`,
+    address: undefined,
+    ingressRoute: undefined,
+    url: undefined,
+    replicas: [],
+  };
+}

@@ -1,0 +1,105 @@
+import { join } from "node:path";
+import { finishedRunStatuses, type Run, type RunEvent } from "../../src/core/run-state.ts";
+import { createRunActions, type RunActions, type SharedParts } from "../../src/operations/run-actions.ts";
+import { createRunFeed } from "../../src/operations/run-feed.ts";
+import type { Clock } from "../../src/ports/clock.ts";
+import type { RunStore } from "../../src/ports/run-store.ts";
+import { openStore } from "../../src/store/sqlite-store.ts";
+import { type FakeEngine, type FakeMachine, fakeLogs, fakeMachine } from "./fake-engine.ts";
+import {
+  type FakeArtifacts,
+  type FakeEnvironments,
+  type FakeSource,
+  fakeArtifacts,
+  fakeEnvironments,
+  fakeSource,
+  quickClock,
+} from "./fake-parts.ts";
+import { temporaryFolder } from "./temporary.ts";
+
+/** What outlives servers. */
+export interface World {
+  readonly storeFile: string;
+  readonly machine: FakeMachine;
+  readonly source: FakeSource;
+  readonly environments: FakeEnvironments;
+  readonly artifacts: FakeArtifacts;
+  readonly clock: Clock;
+}
+
+export function world(change: Partial<World> = {}): World {
+  return {
+    storeFile: join(temporaryFolder("store"), "store.db"),
+    machine: fakeMachine(),
+    source: fakeSource(),
+    environments: fakeEnvironments(),
+    artifacts: fakeArtifacts(),
+    clock: quickClock(),
+    ...change,
+  };
+}
+
+/** A server of that world: the real operations on the real store. */
+export interface TestServer {
+  readonly actions: RunActions;
+  readonly store: RunStore;
+  readonly engine: FakeEngine;
+  /** Deploys what was pushed last to the URL, without waiting. */
+  deploy(url?: string, change?: Partial<Parameters<RunActions["deploy"]>[0]>): Promise<string>;
+  /** Follows a run to its end. */
+  finished(runId: string): Promise<Run>;
+  /** Deploys and follows to the end. */
+  deployed(url?: string): Promise<Run>;
+  events(runId: string): readonly RunEvent[];
+}
+
+export const projectUrl = "https://forge.test/me/project";
+
+export interface ServerOptions {
+  readonly maxParallelStages?: number;
+  /** Between the operations and the real store. */
+  readonly wrapStore?: (store: RunStore) => RunStore;
+  readonly parts?: Partial<SharedParts>;
+}
+
+export function serverOf(of: World, options: ServerOptions = {}): TestServer {
+  const real = openStore(of.storeFile);
+  const store = options.wrapStore?.(real) ?? real;
+  const engine = of.machine.connect();
+  const { source, environments, artifacts, clock } = of;
+  const feed = createRunFeed(store, fakeLogs, () => clock.now());
+  const { maxParallelStages = 8 } = options;
+  const parts = {
+    store,
+    source,
+    environments,
+    artifacts,
+    engine,
+    clock,
+    maxParallelStages,
+    ...options.parts,
+  };
+  const actions = createRunActions(parts, feed);
+  const deploy: TestServer["deploy"] = async (url = projectUrl, change = {}) => {
+    const request = { url, branch: undefined, strict: false, startedBy: "command", ...change };
+    return (await actions.deploy(request)).runId;
+  };
+  const finished: TestServer["finished"] = async (runId) => {
+    for await (const _ of actions.followRun(runId, 0)) {
+      // To the end.
+    }
+    const run = real.run(runId);
+    if (run === undefined || !finishedRunStatuses.has(run.status))
+      throw new Error(`run ${runId} is ${run?.status}`);
+    return run;
+  };
+  return {
+    actions,
+    store: real,
+    engine,
+    deploy,
+    finished,
+    deployed: async (url) => finished(await deploy(url)),
+    events: (runId) => real.events(runId, 0),
+  };
+}
