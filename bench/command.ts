@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { projectFile } from "../tests/support/pipelines.ts";
 import type { BenchRow } from "./row.ts";
-import { benchTool, inTurn, installed } from "./tool.ts";
+import { benchTool, installed, inTurn } from "./tool.ts";
 
 /** The start of the installed command, and a very large project file. */
 export async function run(): Promise<readonly BenchRow[]> {

@@ -21,10 +21,11 @@ export async function run(): Promise<readonly BenchRow[]> {
       const environments = environmentsOf(tool, cache);
       await environments.prepare(request);
     };
-    const cold = (cache: string, build: (cache: string) => () => Promise<void>) => async (): Promise<void> => {
-      rmSync(join(tool.folder, cache), { recursive: true, force: true });
-      await build(cache)();
-    };
+    const cold =
+      (cache: string, build: (cache: string) => () => Promise<void>) => async (): Promise<void> => {
+        rmSync(join(tool.folder, cache), { recursive: true, force: true });
+        await build(cache)();
+      };
     const [coldPlain = 1, coldOurs = 0] = await inTurn(3, [cold("a", plain), cold("b", ours)]);
     const [warmPlain = 1, warmOurs = 0] = await inTurn(5, [plain("a"), ours("b")]);
     const environments = environmentsOf(tool, "b");
@@ -47,7 +48,13 @@ export async function run(): Promise<readonly BenchRow[]> {
         goal: "≤ 1.2",
         note: `${Math.round(warmOurs)} ms to ${Math.round(warmPlain)} ms`,
       },
-      { name: "an environment that is there", value: found, unit: "ms", goal: "≤ 5", note: "no process started" },
+      {
+        name: "an environment that is there",
+        value: found,
+        unit: "ms",
+        goal: "≤ 5",
+        note: "no process started",
+      },
     ];
   } finally {
     await tool.remove();

@@ -13,7 +13,15 @@ export async function run(): Promise<readonly BenchRow[]> {
   const tool = benchTool();
   try {
     await tool.program("uv", ["venv", "--quiet", "peers"]);
-    await tool.program("uv", ["pip", "install", "--quiet", "--python", "peers/bin/python", "luigi", "prefect"]);
+    await tool.program("uv", [
+      "pip",
+      "install",
+      "--quiet",
+      "--python",
+      "peers/bin/python",
+      "luigi",
+      "prefect",
+    ]);
     const python = join(tool.folder, "peers", "bin", "python");
     for (let index = 0; index < count; index++) writeFileSync(join(tool.folder, `s${index}.py`), "pass\n");
     writeFileSync(join(tool.folder, "Makefile"), makefile(python));
@@ -25,7 +33,13 @@ export async function run(): Promise<readonly BenchRow[]> {
     const [loopTime = 0, luigiTime = 0, prefectTime = 0, makeTime = 0] = await inTurn(3, [
       loop,
       () => tool.program("sh", ["-c", `rm -f done*; ${python} chain_luigi.py`]),
-      () => tool.program("env", ["PREFECT_LOGGING_LEVEL=ERROR", `PREFECT_HOME=${tool.folder}/prefect`, python, "chain_prefect.py"]),
+      () =>
+        tool.program("env", [
+          "PREFECT_LOGGING_LEVEL=ERROR",
+          `PREFECT_HOME=${tool.folder}/prefect`,
+          python,
+          "chain_prefect.py",
+        ]),
       ...(hasMake ? [() => tool.program("make", ["--silent", "--always-make", `s${count - 1}`])] : []),
     ]);
     const row = (name: string, time: number): BenchRow => ({

@@ -24,14 +24,7 @@ export async function run(): Promise<readonly BenchRow[]> {
     for (const url of [one, twenty, hundred]) await deploy(url)(); // Server, environment and mirrors are there after it.
 
     const [oneTime = 0, oneLoop = 0, twentyTime = 0, twentyLoop = 0, hundredTime = 0, hundredLoop = 0] =
-      await inTurn(5, [
-        deploy(one),
-        loop("one"),
-        deploy(twenty),
-        loop("twenty"),
-        deploy(hundred),
-        xargs,
-      ]);
+      await inTurn(5, [deploy(one), loop("one"), deploy(twenty), loop("twenty"), deploy(hundred), xargs]);
     const further = (twentyTime - oneTime - (twentyLoop - oneLoop)) / 19;
     return [
       {

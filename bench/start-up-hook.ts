@@ -9,9 +9,13 @@ import { benchTool, inTurn } from "./tool.ts";
 export async function run(): Promise<readonly BenchRow[]> {
   const tool = benchTool();
   try {
-    for (const name of ["bare", "hooked"]) await tool.program("python3", ["-m", "venv", "--without-pip", name]);
+    for (const name of ["bare", "hooked"])
+      await tool.program("python3", ["-m", "venv", "--without-pip", name]);
     const site = (
-      await tool.program("hooked/bin/python", ["-c", "import sysconfig; print(sysconfig.get_path('purelib'))"])
+      await tool.program("hooked/bin/python", [
+        "-c",
+        "import sysconfig; print(sysconfig.get_path('purelib'))",
+      ])
     ).stdout.trim();
     writeFileSync(join(site, "_bodywork.pth"), startupPth);
     const variables = nameHookVariables({
@@ -20,7 +24,9 @@ export async function run(): Promise<readonly BenchRow[]> {
       hostsFile: join(tool.folder, "hosts"),
     });
     const python = (venv: string, program: string, more: Record<string, string>) => () =>
-      runCommand(join(tool.folder, venv, "bin", "python"), ["-c", program], { env: { ...tool.env, ...more } });
+      runCommand(join(tool.folder, venv, "bin", "python"), ["-c", program], {
+        env: { ...tool.env, ...more },
+      });
     const [bare = 0, hooked = 0, bareSocket = 0, hookedSocket = 0] = await inTurn(60, [
       python("bare", "pass", {}),
       python("hooked", "pass", variables),

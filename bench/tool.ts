@@ -43,7 +43,9 @@ export function benchTool(): BenchTool {
   const program: BenchTool["program"] = async (file, args, options = {}) => {
     const result = await runCommand(file, args, { env, cwd: options.cwd ?? folder, timeout: 600_000 });
     if (result.exitCode === 0) return result;
-    throw new Error(`${file} ${args.join(" ")} failed:\n${result.stdout}${result.stderr}${result.startError ?? ""}`);
+    throw new Error(
+      `${file} ${args.join(" ")} failed:\n${result.stdout}${result.stderr}${result.startError ?? ""}`,
+    );
   };
   const bodywork = (...args: readonly string[]) => program(process.execPath, [installed, ...args]);
   return {

@@ -95,7 +95,9 @@ const leadsElsewhere = new Set(["KUBECONFIG", "KUBERNETES_SERVICE_HOST", "KUBERN
 
 /** What the set-up and the tests themselves read, and so must reach them. @param {string} name */
 function isOurSetting(name) {
-  return name.startsWith("BODYWORK_") && !["BODYWORK_CACHE", "BODYWORK_CORPUS"].includes(name);
+  return (
+    name.startsWith("BODYWORK_") && !["BODYWORK_CACHE", "BODYWORK_CORPUS", "BODYWORK_SOAK"].includes(name)
+  );
 }
 
 /**

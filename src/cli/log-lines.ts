@@ -40,11 +40,17 @@ export function createLogLines(): LogLines {
   };
 }
 
-/** A progress bar draws over itself with carriage returns: what it drew last is what a terminal would show. */
+/**
+ * A progress bar draws over itself with carriage returns: what it drew last is what a terminal would show. Colours are
+ * left out; all other control characters are written out.
+ */
 function asShown(line: string): string {
   const shown = line.replace(/\r+$/, "");
-  return printable(shown.slice(shown.lastIndexOf("\r") + 1));
+  return printable(shown.slice(shown.lastIndexOf("\r") + 1).replace(colours, ""));
 }
+
+/** SGR sequences of ECMA-48. A string, because a pattern with control characters in it reads as a mistake. */
+const colours = new RegExp("\\x1b\\[[0-9;:]*m", "g");
 
 /** `train`, `serve replica 2`, `train environment`: the first replica and any attempt need no more than the stage. */
 export function logLabel({ stage, source }: LogName): string {

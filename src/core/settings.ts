@@ -30,13 +30,26 @@ export type Settings = z.infer<typeof settingsSchema>;
 
 /** Reads the text of the settings file. Throws `usage` with every problem: settings are ours, not a pipeline's. */
 export function parseSettings(text: string, file: string): Settings {
-  const document = parseDocument(text, { maxAliasCount: 10 } as object);
-  const [syntax] = document.errors;
-  if (syntax !== undefined) throw new Failure("usage", `Cannot read the settings ${file}: ${syntax.message}`);
-  const parsed = settingsSchema.safeParse(document.toJS() ?? {});
+  const parsed = settingsSchema.safeParse(readValues(text, file) ?? {});
   if (parsed.success) return parsed.data;
   throw new Failure("usage", `Cannot use the settings ${file}.`, {
     details: parsed.error.issues.map(({ path, message }) => `${path.join(".") || "(the file)"}: ${message}`),
-    hint: "Keys: engine, listen, insecure_git_hosts, max_parallel_stages, git.fetch_timeout_seconds, git.max_repository_mb.",
+    hint: `Keys: ${keys.join(", ")}.`,
   });
+}
+
+const keys = Object.keys(settingsSchema.shape).flatMap((key) =>
+  key === "git" ? Object.keys(settingsSchema.shape.git.unwrap().shape).map((below) => `git.${below}`) : [key],
+);
+
+function readValues(text: string, file: string): unknown {
+  const document = parseDocument(text);
+  try {
+    const [syntax] = document.errors;
+    if (syntax !== undefined) throw syntax;
+    return document.toJS({ maxAliasCount: 10 });
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new Failure("usage", `Cannot read the settings ${file}: ${why}`);
+  }
 }

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { installerMachineVariables } from "../core/machine-environment.ts";
 import type { InstallerOption } from "./read-requirements.ts";
 
 type Variables = Readonly<Record<string, string>>;
@@ -10,7 +11,7 @@ type Variables = Readonly<Record<string, string>>;
  */
 export function buildVariables(machine: Variables): Record<string, string> {
   return Object.fromEntries(
-    Object.entries(machine).filter(([name]) => allowed.test(name) && !redirecting.test(name)),
+    Object.entries(installerMachineVariables(machine)).filter(([name]) => !redirecting.test(name)),
   );
 }
 
@@ -29,17 +30,6 @@ export function readPipSettings(machine: Variables): readonly InstallerOption[] 
   }
   return [...settings].flatMap(([name, value]) => optionsOf(name, value));
 }
-
-const allowed = new RegExp(
-  `^(?:${[
-    "PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|LC_[A-Z]+|TZ|TMPDIR|XDG_[A-Z]+_HOME|NETRC",
-    "(?:HTTP|HTTPS|ALL|NO|FTP)_PROXY|(?:http|https|all|no|ftp)_proxy",
-    "SSL_CERT_FILE|SSL_CERT_DIR|SSL_CLIENT_CERT|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|GIT_SSL_CAINFO|GIT_SSL_CAPATH",
-    "GIT_SSH|GIT_SSH_COMMAND|SSH_AUTH_SOCK",
-    "CC|CXX|CFLAGS|CXXFLAGS|CPPFLAGS|LDFLAGS|LD_LIBRARY_PATH|PKG_CONFIG_PATH|CUDA_HOME|CARGO_HOME|RUSTUP_HOME",
-    "PYENV_ROOT|PYENV_VERSION|PIP_[A-Z0-9_]+|UV_[A-Z0-9_]+",
-  ].join("|")})$`,
-);
 
 const redirecting =
   /^(PIP_(TARGET|PREFIX|ROOT|USER|REQUIREMENT|EDITABLE|SRC|LOG|REPORT|REQUIRE_VIRTUALENV|PYTHON|DRY_RUN)|UV_(PYTHON|SYSTEM_PYTHON|BREAK_SYSTEM_PACKAGES|TARGET|PREFIX|PROJECT|PROJECT_ENVIRONMENT|WORKING_DIR|WORKING_DIRECTORY|COMPILE_BYTECODE|REQUIREMENTS|DRY_RUN|LOCKED|FROZEN))$/;

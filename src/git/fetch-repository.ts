@@ -1,5 +1,6 @@
 import { rmSync } from "node:fs";
 
+import type { FetchTrouble } from "./fetch-trouble.ts";
 import { fetchArguments, fetchCommitArguments, forgetArguments, refPrefixes } from "./git-arguments.ts";
 import { type GitMachine, runGit } from "./git-command.ts";
 import {
@@ -27,11 +28,17 @@ export async function fetchRepository(
 ): Promise<void> {
   const known = isUsable(mirror) ? await fetchInto(machine, mirror, remote, wanted) : undefined;
   if (known?.ok !== true) {
-    if (known !== undefined && known.trouble !== "unknown") throw known.failure;
+    if (known !== undefined && !mayBeTheMirrors(known.trouble, remote)) throw known.failure;
     const anew = await fetchAnew(machine, mirror, remote, wanted);
     if (!anew.ok) throw (known ?? anew).failure;
   }
   await finishReplacing(machine, mirror);
+}
+
+/** Troubles that a remote can have as well as a damaged mirror. */
+function mayBeTheMirrors(trouble: FetchTrouble, remote: Remote): boolean {
+  if (trouble === "unreachable") return remote.url.protocol === "file";
+  return trouble === "unknown" || trouble === "refused-content" || trouble === "object-format";
 }
 
 async function fetchAnew(

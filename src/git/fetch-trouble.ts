@@ -54,12 +54,12 @@ const signs: readonly (readonly [FetchTrouble, RegExp])[] = [
     /Permission denied \(|Permission denied, please try again|Load key .*:|Too many authentication failures|no mutual signature/,
   ],
   [
-    "unreachable",
-    /Could not resolve|Name or service not known|Temporary failure in name resolution|Connection (refused|timed out|reset)|Failed to connect|Couldn't connect|Network is unreachable|No route to host|Operation (too slow|timed out)|Connection closed by|kex_exchange_identification|remote end hung up|early EOF|RPC failed|returned error: (408|429|5\d\d)|Empty reply|unexpected disconnect|TLS (connect|handshake)|SSL_ERROR|gnutls_handshake|Received HTTP code \d+ from proxy|bytes of body are still expected/i,
-  ],
-  [
     "not-found",
     /Repository not found|repository '.*' not found|does not appear to be a git repository|returned error: 404|project you were looking for could not be found|does not exist/i,
+  ],
+  [
+    "unreachable",
+    /Could not resolve|Name or service not known|Temporary failure in name resolution|Connection (refused|timed out|reset)|Failed to connect|Couldn't connect|Network is unreachable|No route to host|Operation (too slow|timed out)|Connection closed by|kex_exchange_identification|remote end hung up|early EOF|RPC failed|returned error: (408|429|5\d\d)|Empty reply|unexpected disconnect|TLS (connect|handshake)|SSL_ERROR|gnutls_handshake|Received HTTP code \d+ from proxy|bytes of body are still expected/i,
   ],
   ["locked", /Unable to create '.*\.lock'|cannot lock ref/],
 ];

@@ -14,7 +14,7 @@ export interface ServerParts {
   readonly takeUp: () => Promise<void>;
   readonly ingress: () => Pick<ServerStatus, "ingress" | "ingressRunning">;
   readonly listen: (address: string) => Promise<void>;
-  /** Ends every service, and the ingress. */
+  /** Cancels every run, then ends every service, and the ingress. */
   readonly stopServices: () => Promise<void>;
   /** Lets go of the store and of what is started for this process only. */
   readonly close: () => Promise<void>;
@@ -65,10 +65,7 @@ export async function runServer({
       }),
       listen: parts.listen,
       async stop({ services }) {
-        if (services) {
-          await parts.actions.cancelAll();
-          await parts.stopServices();
-        }
+        if (services) await parts.stopServices();
         setImmediate(stop); // The answer goes out first.
       },
     });

@@ -55,10 +55,11 @@ export function createApi(parts: ApiParts): FastifyInstance {
     }
   });
   api.setErrorHandler((error, _request, reply) => {
-    const failure =
-      error instanceof z.ZodError
-        ? new Failure("usage", `The request is not of the API's form: ${z.prettifyError(error)}`)
-        : asFailure(error);
+    const failure = failureOf(error);
+    return reply.code(failureStatus(failure)).send(failureBody(failure));
+  });
+  api.setNotFoundHandler((request, reply) => {
+    const failure = new Failure("not-found", `The API has no ${request.method} ${request.url}.`);
     return reply.code(failureStatus(failure)).send(failureBody(failure));
   });
 
@@ -110,6 +111,17 @@ export function createApi(parts: ApiParts): FastifyInstance {
       parts.actions.cleanEnvironments(cleanBody.parse(request.body)),
   );
   return api;
+}
+
+/** What our own schemas and the HTTP server's say of a request is the caller's to mend. */
+function failureOf(error: unknown): Failure {
+  if (error instanceof z.ZodError) {
+    return new Failure("usage", `The request is not of the API's form: ${z.prettifyError(error)}`);
+  }
+  if (error instanceof Error && "statusCode" in error && Number(error.statusCode) < 500) {
+    return new Failure("usage", `The request is not of the API's form: ${error.message}`);
+  }
+  return asFailure(error);
 }
 
 /** Until more can be written, or nobody reads any more. */

@@ -1,7 +1,7 @@
 import { Failure } from "../core/failure.ts";
 import { parseProject } from "../core/parse-project.ts";
 import { type Plan, planDeployment } from "../core/plan.ts";
-import type { Project } from "../core/project.ts";
+import type { Problem, Project } from "../core/project.ts";
 import { refusals } from "../core/project-rules.ts";
 import type { RunCommit } from "../core/run-state.ts";
 import type { RunParts } from "./carry-out-run.ts";
@@ -91,8 +91,11 @@ async function readProject(commit: RunCommit, recorder: RunRecorder, parts: RunP
   const files = await parts.source.listFiles(commit);
   const { project, problems } = parseProject(text, { fileName: projectFileName, files });
   const refused = project === undefined ? [] : refusals(project);
-  const warnings = problems.filter(({ severity }) => severity === "warning");
-  const errors = [...problems.filter(({ severity }) => severity === "error"), ...refused];
+  // The validator has warned of what is refused here, with its line.
+  const isRefused = ({ code, path, message }: Problem): boolean =>
+    refused.some((other) => other.code === code && other.path === path && other.message === message);
+  const warnings = problems.filter((problem) => problem.severity === "warning" && !isRefused(problem));
+  const errors = problems.filter((problem) => problem.severity === "error" || isRefused(problem));
   const fatal = recorder.run.request.strict ? [...errors, ...warnings] : errors;
   const withPlace = (problem: (typeof problems)[number]): string =>
     problem.line === undefined

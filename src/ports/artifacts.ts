@@ -26,6 +26,9 @@ export interface Artifacts {
   /** Verifies without copying. */
   verify(digest: string): Promise<boolean>;
 
-  /** Removes all but the kept digests; returns the number of bytes that went. */
+  /**
+   * Removes all but the kept digests and what was collected in the last ten minutes, which may be on no record yet; returns
+   * the number of bytes that went.
+   */
   sweep(keep: ReadonlySet<string>): Promise<number>;
 }

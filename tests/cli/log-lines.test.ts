@@ -38,6 +38,10 @@ describe("the lines of a log", () => {
     expect(shown).toEqual(["\\x1b[2J\\x07a\tb\\x9b31m\\u202e"]);
   });
 
+  test("have no colours", () => {
+    expect(createLogLines().add(train, "\x1b[1;31mred\x1b[0m and \x1b[38:5:1mmore\n")).toEqual(["red and more"]);
+  });
+
   test("are shown in parts when they have no end", () => {
     const lines = createLogLines();
     const [part] = lines.add(train, "x".repeat(70_000));

@@ -1,25 +1,23 @@
-/**
- * Broken project files by the thousand. `BODYWORK_FUZZ_RUNS` says how many (2,000 otherwise), `BODYWORK_FUZZ_SEED` from
- * which seed; a failure names the seed of its case.
- */
+/** Broken project files by the thousand; a failure names the seed of its case. */
 
 import { expect, test } from "vitest";
 import { stageGraph } from "../../src/core/dag.ts";
 import { type ParsedProject, parseProject } from "../../src/core/parse-project.ts";
 import { planDeployment } from "../../src/core/plan.ts";
 import { refusals } from "../../src/core/project-rules.ts";
+import { seed as firstSeed, times } from "../support/soak.ts";
 import { createRandom, mutatedFile, type Random } from "./support/mutate.ts";
 
-const runs = Number(process.env.BODYWORK_FUZZ_RUNS ?? 2_000);
-const firstSeed = Number(process.env.BODYWORK_FUZZ_SEED ?? 1);
+const runs = times(20_000, 500_000);
 /** Milliseconds. */
 const longest = 1_000;
 
-test(`no broken file crashes or hangs the parser (${runs} files; BODYWORK_FUZZ_RUNS)`, {
+test(`no broken file crashes or hangs the parser (${runs} files)`, {
   timeout: 60_000 + runs * 20,
 }, () => {
   const seen = { valid: 0, invalid: 0, unreadable: 0 };
-  for (let seed = firstSeed; seed < firstSeed + runs; seed += 1) {
+  for (let run = 0; run < runs; run += 1) {
+    const seed = firstSeed + run;
     const file = mutatedFile(createRandom(seed));
     const started = performance.now();
     const fault = faultOf(file, seen, createRandom(seed));

@@ -69,10 +69,18 @@ function commandsFor(url: RepositoryUrl, ref: string): readonly (readonly string
   ];
 }
 
-/** Arguments before `--` or `--end-of-options` that are not among the fixed ones of that command. */
-function strangersBeforeTheEnd(args: readonly string[]): readonly string[] {
+/**
+ * Arguments before `--` or `--end-of-options` that are not among the fixed ones, and those behind it that a program
+ * which does not know that end would take for options.
+ */
+function faultsOf(args: readonly string[]): readonly string[] {
   const end = args.findIndex((arg) => arg === "--" || arg === "--end-of-options");
-  return (end < 0 ? args : args.slice(0, end)).filter((arg) => !fixedArguments.has(arg));
+  const before = end < 0 ? args : args.slice(0, end);
+  const behind = end < 0 ? [] : args.slice(end + 1);
+  return [
+    ...before.filter((arg) => !fixedArguments.has(arg)),
+    ...behind.filter((arg) => arg.startsWith("-") || arg.includes("\0")),
+  ];
 }
 
 const plain = parseRepositoryUrl("https://example.com/a", []);
@@ -93,15 +101,7 @@ describe("The arguments of git", () => {
         const url = accepted(() => parseRepositoryUrl(address, ["h.x"])) ?? plain;
         const ref = accepted(() => checkRef(name, url)) ?? "main";
         if (url !== plain || ref !== "main") used += 1;
-        for (const args of commandsFor(url, ref)) {
-          expect(strangersBeforeTheEnd(args)).toEqual([]);
-          const end = args.findIndex((arg) => arg === "--" || arg === "--end-of-options");
-          expect(end).toBeGreaterThan(0);
-          for (const arg of args.slice(end + 1)) {
-            expect(arg.startsWith("-"), arg).toBe(false);
-            expect(arg.includes("\0")).toBe(false);
-          }
-        }
+        expect(commandsFor(url, ref).flatMap(faultsOf), `${address} ${name}`).toEqual([]);
       }),
       { numRuns: 10_000, seed: 20261123 },
     );
@@ -110,7 +110,8 @@ describe("The arguments of git", () => {
 
   it("would be seen to be wrong: without the end of options, the same check finds the canary", () => {
     const careless = ["fetch", "--quiet", canary, "refs/heads/*:refs/heads/*"];
-    expect(strangersBeforeTheEnd(careless)).toContain(canary);
+    expect(faultsOf(careless)).toContain(canary);
+    expect(faultsOf(["fetch", "--", canary])).toEqual([canary]);
   });
 
   it("take only full names of commits, and only refs of ours", () => {

@@ -1,7 +1,16 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 
+import { runCommand } from "../../src/lib/run-command.ts";
 import { type Files, type GitProject, makeProject } from "../support/git-project.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 import { failureOf, makeSource, resolve, standIn, textOf } from "./support/source.ts";
@@ -210,6 +219,17 @@ describe("A repository that is unlike others", () => {
     expect(await resolve(makeSource().source, { url })).toMatchObject({ hash: first, branch: undefined });
   });
 
+  it("with object names of SHA-256 is refused with its reason", async () => {
+    const path = temporaryFolder();
+    const env = { PATH: process.env.PATH ?? "", GIT_CONFIG_GLOBAL: "/dev/null" };
+    const who = ["-c", "user.name=Test", "-c", "user.email=test@example.com"];
+    await runCommand("git", ["init", "--quiet", "--object-format=sha256"], { env, cwd: path });
+    await runCommand("git", [...who, "commit", "--quiet", "--allow-empty", "-m", "x"], { env, cwd: path });
+    const failure = await failureOf(resolve(makeSource().source, { url: `file://${path}` }));
+    expect(failure).toMatchObject({ code: "repository-access" });
+    expect(failure.message).toContain("SHA-256");
+  });
+
   it("that is not there, or is none, says so", async () => {
     const folder = temporaryFolder();
     const { source } = makeSource();
@@ -226,7 +246,6 @@ describe("A repository that is unlike others", () => {
       const { git, path, url } = await project();
       const { source, home } = makeSource();
       await git("config", "core.sharedRepository", "all");
-      const { chownSync, writeFileSync } = await import("node:fs");
       chownSync(join(path, ".git"), 65_534, 65_534);
       chownSync(path, 65_534, 65_534);
       const failure = await failureOf(resolve(source, { url }));
@@ -327,18 +346,20 @@ describe("The machine", () => {
   });
 
   it("does not steer git by its variables, its configuration or its templates", async () => {
-    const { url } = await project({ "a.txt": "1\n", ".gitattributes": "a.txt filter=evil text ident\n" });
+    const { url, path } = await project({
+      "a.txt": "1\n",
+      ".gitattributes": "a.txt filter=evil text ident\n",
+    });
     const root = temporaryFolder();
     const marker = join(root, "marker");
     const trap = join(root, "trap");
-    const { writeFileSync, chmodSync, mkdirSync } = await import("node:fs");
     mkdirSync(join(root, "hooks"));
-    for (const path of [
+    for (const program of [
       trap,
       ...["reference-transaction", "post-checkout"].map((name) => join(root, "hooks", name)),
     ]) {
-      writeFileSync(path, `#!/bin/sh\ntouch ${marker}\ncat\n`);
-      chmodSync(path, 0o755);
+      writeFileSync(program, `#!/bin/sh\ntouch ${marker}\ncat\n`);
+      chmodSync(program, 0o755);
     }
     const settings = [
       ["core.hooksPath", join(root, "hooks")],
@@ -350,9 +371,8 @@ describe("The machine", () => {
       ["core.alternateRefsCommand", trap],
       [`url.file:///nowhere/.insteadOf`, "file://"],
     ];
-    const { writeFileSync: write } = await import("node:fs");
     const config = join(root, "config");
-    write(config, settings.map(([name = "", value = ""]) => configLines(name, value)).join(""));
+    writeFileSync(config, settings.map(([name = "", value = ""]) => configLines(name, value)).join(""));
     const { source, fresh, home } = makeSource({
       environment: {
         PATH: process.env.PATH ?? "",
@@ -371,7 +391,7 @@ describe("The machine", () => {
         GIT_TRACE: join(root, "trace"),
       },
     });
-    write(join(root, ".gitconfig"), readFileSync(config));
+    writeFileSync(join(root, ".gitconfig"), readFileSync(config));
     expect(home).not.toBe(root);
     const folder = fresh();
     const commit = await resolve(source, { url });
@@ -379,6 +399,13 @@ describe("The machine", () => {
     expect(readFileSync(join(folder, "a.txt"), "utf8")).toBe("1\n");
     expect(existsSync(marker)).toBe(false);
     expect(existsSync(join(root, "trace"))).toBe(false);
+
+    // The control: git itself walks into every one of these traps.
+    await runCommand("git", ["-c", "url.file:///nowhere/.insteadOf=x", "clone", "--quiet", path, fresh()], {
+      env: { PATH: process.env.PATH ?? "", GIT_CONFIG_GLOBAL: config, GIT_TRACE: join(root, "trace") },
+    });
+    expect(existsSync(marker)).toBe(true);
+    expect(existsSync(join(root, "trace"))).toBe(true);
   });
 
   it.skipIf(process.getuid?.() !== 0)(
@@ -386,7 +413,6 @@ describe("The machine", () => {
     async () => {
       const { url } = await project();
       const { source, folder } = makeSource();
-      const { chownSync, mkdirSync } = await import("node:fs");
       mkdirSync(folder);
       chownSync(folder, 65_534, 65_534);
       expect(await failureOf(resolve(source, { url }))).toMatchObject({ code: "home-unsafe" });

@@ -1,7 +1,9 @@
+import { randomBytes } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 
+import { runCommand } from "../../src/lib/run-command.ts";
 import { makeProject } from "../support/git-project.ts";
 import { basic, startGitServer } from "./support/git-server.ts";
 import { contentsBelow, failureOf, makeSource, resolve, standIn, textOf } from "./support/source.ts";
@@ -64,7 +66,6 @@ describe("A server that asks for credentials", () => {
     expect(placesOf(canaries, home)).toEqual([]);
 
     // The control: git with the address as it is written leaves them in both places.
-    const { runCommand } = await import("../../src/lib/run-command.ts");
     await runCommand(
       "git",
       ["clone", "--quiet", `http://${encoded}@${host}${path}`, join(folder, "careless")],
@@ -132,11 +133,19 @@ describe("A server that asks for credentials", () => {
         return true;
       },
     });
-    const { source } = makeSource({ insecureHosts: [first.host, other.host] });
+    const { source, bin } = makeSource({ insecureHosts: [first.host, other.host] });
     const failure = await failureOf(resolve(source, { url: `http://${encoded}@${first.host}${path}` }));
     expect(failure.code).toBe("repository-access");
     expect(other.requests.length).toBeGreaterThan(0);
-    expect(other.requests.filter(({ authorization }) => authorization !== undefined)).toEqual([]);
+    const given = (): unknown[] => other.requests.filter(({ authorization }) => authorization !== undefined);
+    expect(given()).toEqual([]);
+
+    // The control: a helper that answers whoever asks hands them over.
+    standIn(bin, "askpass", `case "$1" in User*) echo ${credentials.username} ;; *) echo x ;; esac`);
+    await runCommand("git", ["ls-remote", `http://${first.host}${path}`], {
+      env: { PATH: process.env.PATH ?? "", GIT_ASKPASS: join(bin, "askpass") },
+    });
+    expect(given()).not.toEqual([]);
   });
 });
 
@@ -296,26 +305,32 @@ describe("A server without end", () => {
   it("that sends more than the limit is left, and the disk is as it was", async () => {
     const project = await makeProject({ files: { "bodywork.yaml": "x" } });
     onTestFinished(() => project.remove());
-    const { randomBytes } = await import("node:crypto");
     const { source, folder } = makeSource({ maxRepositoryMb: 2 });
     const small = await resolve(source, { url: project.url });
     const mirror = join(folder, "mirrors", small.repository);
-    const bytes = (): number =>
-      [...contentsBelow(folder).values()].reduce((sum, { length }) => sum + length, 0);
-    const before = bytes();
+    const before = bytesBelow(folder);
     await project.commit({ "big.bin": randomBytes(8 * 1024 * 1024) });
     const other = makeSource({ maxRepositoryMb: 2 });
     const failure = await failureOf(resolve(other.source, { url: project.url }));
+    expect(await failureOf(resolve(source, { url: project.url }))).toMatchObject({
+      code: "repository-limit",
+    });
     expect(failure).toMatchObject({
       code: "repository-limit",
       hint: expect.stringContaining("git.max_repository_mb"),
     });
     expect(failure.message).toContain("larger than 2 MiB");
     expect(readdirSync(join(other.folder, "mirrors"))).toEqual([]);
-    expect(bytes()).toBe(before);
     expect(existsSync(mirror)).toBe(true);
+    // The control: without that limit it is fetched, and there is as much more on the disk.
+    await resolve(other.again({ maxRepositoryMb: 64 }), { url: project.url });
+    expect(bytesBelow(other.folder)).toBeGreaterThan(before + 8 * 1024 * 1024);
   });
 });
+
+function bytesBelow(folder: string): number {
+  return [...contentsBelow(folder).values()].reduce((sum, { length }) => sum + length, 0);
+}
 
 const trickle: NonNullable<Parameters<typeof startGitServer>[0]["instead"]> = (_, response) => {
   response.writeHead(200, { "content-type": "application/x-git-upload-pack-advertisement" });

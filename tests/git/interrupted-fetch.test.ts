@@ -10,8 +10,10 @@ import {
   writeFileSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 
+import { tryLock } from "../../src/lib/process-lock.ts";
 import { type GitProject, makeProject } from "../support/git-project.ts";
 import { startGitServer } from "./support/git-server.ts";
 import { contentsBelow, failureOf, makeSource, resolve, standIn } from "./support/source.ts";
@@ -22,11 +24,12 @@ async function project(): Promise<GitProject> {
   return made;
 }
 
-const program = join(import.meta.dirname, "support", "resolve-program.ts");
+const program = fileURLToPath(new URL("./support/resolve-program.ts", import.meta.url));
 
 /** The program in a process of its own; it ends with the test if it was not killed. */
-function startProgram(...args: readonly string[]): { kill(): Promise<void> } {
-  const child = spawn(process.execPath, [program, ...args], { stdio: "ignore" });
+function startProgram(args: readonly string[], bin = ""): { kill(): Promise<void> } {
+  const env = { ...process.env, PATH: `${bin}:${process.env.PATH}` };
+  const child = spawn(process.execPath, [program, ...args], { stdio: "ignore", env });
   const ended = new Promise<void>((done) => child.once("close", () => done()));
   const kill = async (): Promise<void> => {
     child.kill("SIGKILL");
@@ -41,7 +44,7 @@ const begun = (mirrors: string): readonly string[] =>
 
 describe("A process that is killed while it fetches", () => {
   it("leaves nothing that the next fetch does not clear away, in a mirror that is known", async () => {
-    const { path, url, commit } = await project();
+    const { path, commit } = await project();
     let isSlow = false;
     const server = await startGitServer({
       root: dirname(path),
@@ -53,7 +56,7 @@ describe("A process that is killed while it fetches", () => {
     await source.keep(before, "release/1");
     const hash = await commit({ "big.bin": randomBytes(2 * 1024 * 1024) });
     isSlow = true;
-    const { kill } = startProgram(http, folder, home, server.host);
+    const { kill } = startProgram([http, folder, home, server.host]);
     const mirrors = join(folder, "mirrors");
     await vi.waitFor(() => expect(begun(mirrors)).not.toEqual([]), { timeout: 20_000 });
     await kill();
@@ -63,7 +66,6 @@ describe("A process that is killed while it fetches", () => {
     expect(await resolve(source, { url: http })).toMatchObject({ hash });
     expect(begun(mirrors)).toEqual([]);
     expect(readdirSync(mirrors)).toEqual([before.repository]);
-    expect(url).toContain("file://");
   });
 
   it("leaves no half mirror when it was the first", async () => {
@@ -76,7 +78,7 @@ describe("A process that is killed while it fetches", () => {
     });
     const http = `http://${server.host}/${basename(path)}/.git`;
     const { source, folder, home, fresh } = makeSource({ insecureHosts: [server.host] });
-    const { kill } = startProgram(http, folder, home, server.host);
+    const { kill } = startProgram([http, folder, home, server.host]);
     const mirrors = join(folder, "mirrors");
     await vi.waitFor(() => expect(existsSync(mirrors) ? begun(mirrors) : []).not.toEqual([]), {
       timeout: 20_000,
@@ -95,15 +97,10 @@ describe("A process that is killed while it fetches", () => {
     const { url } = await project();
     const { source, folder, home, bin } = makeSource();
     standIn(bin, "ssh", "sleep 20");
-    const path = process.env.PATH;
-    process.env.PATH = `${bin}:${path}`;
-    onTestFinished(() => {
-      process.env.PATH = path;
-    });
     const keys = (): readonly string[] =>
       [...contentsBelow(folder)].flatMap(([name, text]) => (text.includes("canary-key") ? [name] : []));
-    const first = startProgram("git@host.invalid:a/b", folder, home, "", "canary-key-1");
-    const second = startProgram("git@host.invalid:a/c", folder, home, "", "canary-key-2");
+    const first = startProgram(["git@host.invalid:a/b", folder, home, "", "canary-key-1"], bin);
+    const second = startProgram(["git@host.invalid:a/c", folder, home, "", "canary-key-2"], bin);
     await vi.waitFor(() => expect(keys()).toHaveLength(2), { timeout: 20_000 });
     await first.kill();
     expect(keys()).toHaveLength(2);
@@ -267,7 +264,6 @@ describe("Many at once", () => {
     const { url } = await project();
     const { source, folder } = makeSource();
     const { repository } = await resolve(source, { url });
-    const { tryLock } = await import("../../src/lib/process-lock.ts");
     const held = tryLock(join(folder, "locks", repository));
     const failure = await failureOf(source.resolve({ url, ref: undefined }, AbortSignal.timeout(150)));
     expect(failure.code).toBe("cancelled");

@@ -13,6 +13,7 @@ import { dirname, join, relative } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 
 import { resolveInside } from "../../src/lib/files.ts";
+import { runCommand } from "../../src/lib/run-command.ts";
 import { type Files, type GitProject, makeProject } from "../support/git-project.ts";
 import { contentsBelow, entriesBelow, failureOf, makeSource, resolve } from "./support/source.ts";
 
@@ -166,7 +167,6 @@ describe("A commit", () => {
     const { git, url } = await project({ "a.txt": "1" });
     const blob = await git("rev-parse", "HEAD:a.txt");
     for (const name of [".git", "..", ".GIT"]) {
-      const { runCommand } = await import("../../src/lib/run-command.ts");
       const made = await runCommand("git", ["mktree"], {
         env: { PATH: process.env.PATH ?? "" },
         cwd: url.replace("file://", ""),

@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { type Bodywork, bodywork, eventually } from "../support/bodywork.ts";
 import { makeProject } from "../support/git-project.ts";
-import { trainAndServe } from "../support/pipelines.ts";
 import { processesBelow } from "../support/orphans.ts";
+import { trainAndServe } from "../support/pipelines.ts";
 import { steadyLoad } from "../support/steady-load.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
@@ -105,7 +105,9 @@ async function served(tool: Bodywork): Promise<string> {
 
 /** The process that has the routes; undefined while there is none. */
 async function ingressPid(tool: Bodywork): Promise<number | undefined> {
-  const state: { ingress: number } = JSON.parse(readFileSync(join(tool.home, "ingress", "state.json"), "utf8"));
+  const state: { ingress: number } = JSON.parse(
+    readFileSync(join(tool.home, "ingress", "state.json"), "utf8"),
+  );
   return processesBelow(join(tool.home, "ingress")).some(({ pid }) => pid === state.ingress)
     ? state.ingress
     : undefined;

@@ -6,7 +6,11 @@ import { steadyLoad } from "../support/steady-load.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
 /** What a commit does wrong, and what the command must say of it. */
-const mistakes: readonly { readonly name: string; readonly files: Files; readonly says: readonly string[] }[] = [
+const mistakes: readonly {
+  readonly name: string;
+  readonly files: Files;
+  readonly says: readonly string[];
+}[] = [
   {
     name: "a service that never gets ready",
     files: {
@@ -51,8 +55,8 @@ const mistakes: readonly { readonly name: string; readonly files: Files; readonl
   {
     name: "a project file with several errors",
     files: {
-      "bodywork.yaml": trainAndServe("x")["bodywork.yaml"]
-        ?.toString()
+      "bodywork.yaml": trainAndServe("x")
+        ["bodywork.yaml"]?.toString()
         .replace("  name: story\n", "")
         .replace("log_level: INFO", "log_level: LOUD") as string,
     },
@@ -97,7 +101,11 @@ test("a commit that fails in any way exits with 1, says why, and the old release
 test("what a failed run had replaced already is put back, newest first; what it had added goes", async () => {
   const tool = bodywork();
   const two = (dag: string, stages: readonly string[]): string =>
-    projectFile({ name: "story", dag, stages: Object.fromEntries(stages.map((name) => [name, kinds[name] ?? []])) });
+    projectFile({
+      name: "story",
+      dag,
+      stages: Object.fromEntries(stages.map((name) => [name, kinds[name] ?? []])),
+    });
   const kinds: Readonly<Record<string, readonly string[]>> = {
     serve: service(5000),
     extra: service(5001),
@@ -167,7 +175,8 @@ test("the stage for failures runs last, with the reason, and changes nothing abo
         stages: { train: batch(), tell: batch() },
       }),
       "train.py": "raise SystemExit(5)\n",
-      "tell.py": "import os\nprint('I was told:', os.environ['EXCEPTION_MESSAGE'], os.environ['GIT_COMMIT_HASH'])\n",
+      "tell.py":
+        "import os\nprint('I was told:', os.environ['EXCEPTION_MESSAGE'], os.environ['GIT_COMMIT_HASH'])\n",
     },
     path: temporaryFolder("project"),
   });

@@ -161,7 +161,9 @@ test("batch stages side by side, a notebook, two services with one port and two 
   expect(deployed.stdout).toContain("Deployment successful");
 
   const { ingress } = await tool.server();
-  const get = async (path: string): Promise<{ sum?: string; pid?: number; loop?: string; refused?: string }> => {
+  const get = async (
+    path: string,
+  ): Promise<{ sum?: string; pid?: number; loop?: string; refused?: string }> => {
     const response = await fetch(`${ingress}${path}`);
     expect(response.headers.get("x-bodywork-release"), path).toBe("1");
     expect(response.status, path).toBe(200);

@@ -25,7 +25,6 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
 const programs: Readonly<Record<string, readonly string[] | "everything">> = {
   "wiring.ts": "everything",
   "main.ts": ["wiring.ts", "cli", "core", "lib"],
-  "server-main.ts": ["wiring.ts", "core", "lib"],
   "index.ts": ["core"],
 };
 
@@ -48,7 +47,7 @@ const packageOwners: Readonly<Record<string, readonly string[]>> = {
 /** Globals with one owner: rooms, or files of `src/`. Programs that run as processes of their own may end themselves. */
 const globalOwners: Readonly<Record<string, readonly string[]>> = {
   "process.env": ["wiring.ts"],
-  "process.exit": ["main.ts", "server-main.ts", "own process"],
+  "process.exit": ["main.ts", "own process"],
   console: ["cli"],
 };
 

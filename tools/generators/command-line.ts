@@ -20,7 +20,8 @@ function section(command: CommandSpec): string {
     command.plural === undefined
       ? []
       : [`\`${[...command.words.slice(0, -1), command.plural].join(" ")}\` is the same.`];
-  const inputs = [...command.arguments.map(argumentRow), ...command.options.map(optionRow)];
+  const options = command.options.filter((option) => !(option.kind === "value" && option.hidden));
+  const inputs = [...command.arguments.map(argumentRow), ...options.map(optionRow)];
   const table = inputs.length === 0 ? [] : [["| | |", "|---|---|", ...inputs].join("\n")];
   const examples =
     command.examples.length === 0 ? [] : [command.examples.map((line) => `    ${line}`).join("\n")];

@@ -2,35 +2,38 @@
 
 usage: run_notebook.py NOTEBOOK HTML [ARGS...]
 
-The cells see ARGS as sys.argv[1:]. Exits 1 when a cell fails, after showing which one and why; the HTML is saved
-all the same.
+The cells see ARGS as sys.argv[1:] and work in the notebook's folder. Exits 1 when a cell fails or the kernel dies,
+after showing which cell it was and why; the HTML is saved all the same.
 """
 
-import asyncio
 import os
+import re
 import sys
+
+# The environment's kernels come before those that the machine's user has, which are of other environments.
+os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
 
 
 def main(notebook_path, html_path, args):
     import nbformat
-    from nbclient import NotebookClient
-    from nbclient.exceptions import CellExecutionError
+    from nbclient.exceptions import CellExecutionError, DeadKernelError
 
     notebook = nbformat.read(notebook_path, as_version=4)
-    failure = None
-    client = PrintingClient.of(NotebookClient)(
-        notebook, timeout=None, kernel_name=kernel_name(notebook), resources={"metadata": {"path": os.getcwd()}}
+    folder = os.path.dirname(os.path.abspath(notebook_path))
+    client = printing_client()(
+        notebook, timeout=None, kernel_name=kernel_name(notebook), resources={"metadata": {"path": folder}}
     )
+    client.prepare = "import sys; sys.argv = %r" % ([notebook_path] + args)
+    failure = None
     try:
-        client.prepare = "import sys; sys.argv = %r" % ([notebook_path] + args)
         client.execute()
-    except CellExecutionError as error:
+    except (CellExecutionError, DeadKernelError) as error:
         failure = error
     save_html(notebook, html_path)
-    if failure is not None:
-        print(describe(notebook, failure), file=sys.stderr)
-        return 1
-    return 0
+    if failure is None:
+        return 0
+    print(describe(notebook, client.current, failure), file=sys.stderr)
+    return 1
 
 
 def kernel_name(notebook):
@@ -38,30 +41,34 @@ def kernel_name(notebook):
     from jupyter_client.kernelspec import KernelSpecManager
 
     wanted = notebook.metadata.get("kernelspec", {}).get("name", "python3")
-    known = KernelSpecManager().find_kernel_specs()
-    return wanted if wanted in known else "python3"
+    folder = KernelSpecManager().find_kernel_specs().get(wanted, "")
+    return wanted if folder.startswith(sys.prefix + os.sep) else "python3"
 
 
-class PrintingClient:
+def printing_client():
     """A NotebookClient that passes the cells' text on as it comes and runs `prepare` before the first cell."""
+    from nbclient import NotebookClient
+    from nbclient.util import ensure_async
 
-    @staticmethod
-    def of(base):
-        class Client(base):
-            prepare = ""
+    class PrintingClient(NotebookClient):
+        prepare = ""
+        # The index of the cell that was begun last.
+        current = None
 
-            async def async_start_new_kernel_client(self):
-                client = await super().async_start_new_kernel_client()
-                reply = client.execute(self.prepare, silent=True, store_history=False)
-                if asyncio.iscoroutine(reply):
-                    await reply
-                return client
+        async def async_start_new_kernel_client(self):
+            client = await super().async_start_new_kernel_client()
+            await ensure_async(client.execute(self.prepare, silent=True, store_history=False))
+            return client
 
-            def output(self, outs, msg, display_id, cell_index):
-                show(msg)
-                return super().output(outs, msg, display_id, cell_index)
+        async def async_execute_cell(self, cell, cell_index, **options):
+            self.current = cell_index
+            return await super().async_execute_cell(cell, cell_index, **options)
 
-        return Client
+        def output(self, outs, msg, display_id, cell_index):
+            show(msg)
+            return super().output(outs, msg, display_id, cell_index)
+
+    return PrintingClient
 
 
 def show(message):
@@ -87,17 +94,17 @@ def save_html(notebook, html_path):
     os.replace(temporary, html_path)
 
 
-def describe(notebook, failure):
-    failed = [
-        (number, cell)
-        for number, cell in enumerate(notebook.cells, 1)
-        if cell.cell_type == "code" and any(output.output_type == "error" for output in cell.outputs)
-    ]
-    where = ""
-    if failed:
-        number, cell = failed[0]
-        where = "Cell %d failed:\n%s\n" % (number, "\n".join("    " + line for line in cell.source.splitlines()))
-    return "%s%s: %s" % (where, failure.ename, failure.evalue)
+def describe(notebook, index, failure):
+    """Where and why, with the reason last: what is shown of a failed stage are its last lines."""
+    lines = []
+    if index is not None:
+        source = notebook.cells[index].source
+        lines += ["Cell %d failed:" % (index + 1)] + ["    " + line for line in source.splitlines()]
+    # Colours mean nothing in a log.
+    traceback = re.sub(r"\x1b\[[0-9;]*m", "", getattr(failure, "traceback", "") or "")
+    lines += [traceback.strip()] if traceback.strip() else []
+    reason = "%s: %s" % (failure.ename, failure.evalue) if hasattr(failure, "ename") else str(failure)
+    return "\n".join(lines if lines and lines[-1].endswith(reason) else lines + [reason])
 
 
 if __name__ == "__main__":

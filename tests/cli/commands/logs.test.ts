@@ -11,7 +11,7 @@ const texts: readonly LogText[] = [
   { stage: "train", source: "attempt 2", text: "epoch 1\n" },
   { stage: "serve", source: "replica 1", text: "ready\n" },
   { stage: "serve", source: "replica 2", text: "rea" },
-  { stage: "serve", source: "replica 2", text: "dy\n\x1b[31mred\n" },
+  { stage: "serve", source: "replica 2", text: "dy\n\x1b[31mred\x1b[2J\n" },
 ];
 
 describe("logs", () => {
@@ -24,7 +24,7 @@ describe("logs", () => {
         "train | epoch 1",
         "serve | ready",
         "serve replica 2 | ready",
-        "serve replica 2 | \\x1b[31mred",
+        "serve replica 2 | red\\x1b[2J",
         "train | bro",
         "",
       ].join("\n"),
@@ -34,7 +34,7 @@ describe("logs", () => {
   test("of one stage are its lines alone", async () => {
     const serve = texts.filter(({ stage }) => stage === "serve");
     const { stdout } = await run("logs my-project serve", having(serve));
-    expect(stdout).toBe("ready\nreplica 2 | ready\nreplica 2 | \\x1b[31mred\n");
+    expect(stdout).toBe("ready\nreplica 2 | ready\nreplica 2 | red\\x1b[2J\n");
   });
 
   test("are one record a line in JSON, and one document each in YAML", async () => {

@@ -5,6 +5,7 @@ import { userInfo } from "node:os";
 import { join } from "node:path";
 import { onTestFinished, vi } from "vitest";
 
+import { runCommand } from "../../../src/lib/run-command.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 
 export interface SshServer {
@@ -37,15 +38,15 @@ function findSshd(): string | undefined {
 export async function startSshServer(): Promise<SshServer> {
   const root = temporaryFolder("sshd");
   if (process.getuid?.() === 0) mkdirSync("/run/sshd", { recursive: true, mode: 0o755 });
-  for (const name of ["key", "otherKey", "host", "otherHost"]) makeKey(join(root, name));
+  for (const name of ["key", "otherKey", "host", "otherHost"]) {
+    await keygen("-q", "-t", "ed25519", "-N", "", "-f", join(root, name));
+  }
   writeFileSync(join(root, "authorized_keys"), readFileSync(join(root, "key.pub")), { mode: 0o600 });
   const port = await freePort();
   let child = await start(root, port, "host");
   onTestFinished(() => stop(child));
   const publicKey = readFileSync(join(root, "host.pub"), "utf8").split(" ").slice(0, 2).join(" ");
-  const [, fingerprint = ""] = spawnSync("ssh-keygen", ["-l", "-f", join(root, "host.pub")], {
-    encoding: "utf8",
-  }).stdout.split(" ");
+  const [, fingerprint = ""] = (await keygen("-l", "-f", join(root, "host.pub"))).split(" ");
   return {
     address: `ssh://${userInfo().username}@127.0.0.1:${port}`,
     host: "127.0.0.1",
@@ -60,9 +61,12 @@ export async function startSshServer(): Promise<SshServer> {
   };
 }
 
-function makeKey(path: string): void {
-  const made = spawnSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", path], { encoding: "utf8" });
-  if (made.status !== 0) throw new Error(`ssh-keygen failed: ${made.stderr}`);
+async function keygen(...args: readonly string[]): Promise<string> {
+  const { exitCode, stdout, stderr } = await runCommand("ssh-keygen", args, {
+    env: { PATH: process.env.PATH ?? "" },
+  });
+  if (exitCode !== 0) throw new Error(`ssh-keygen failed: ${stderr}`);
+  return stdout;
 }
 
 async function start(root: string, port: number, hostKey: string): Promise<ChildProcess> {

@@ -79,7 +79,8 @@ export function createDataPlane(): DataPlane {
     const wayOf = kind === "public" ? publicWay : (request: IncomingMessage) => serviceWay(address, request);
     const handle = (request: IncomingMessage, response: ServerResponse): void => {
       const way = admit(request, wayOf);
-      if ("status" in way) answer(response, way, { close: way.status !== 404 || beforeRequest !== undefined });
+      if ("status" in way)
+        answer(response, way, { close: way.status !== 404 || beforeRequest !== undefined });
       else forward(request, response, way);
     };
     server.on("request", handle);

@@ -24,7 +24,8 @@ export async function ensureRunning(folder: string, program: IngressProgram, ver
     const hello = await ask(folder, { do: "hello" });
     if (hello.kind === "hello" && hello.version === version) return;
     const reply = await ask(folder, { do: "replace", program });
-    if (reply.kind === "error") throw silent(folder, "The ingress could not be replaced by this version", reply.message);
+    if (reply.kind === "error")
+      throw silent(folder, "The ingress could not be replaced by this version", reply.message);
     await untilAnswers(folder, version, () => isHeld(folder));
     return;
   }

@@ -7,7 +7,13 @@ import { statSync } from "node:fs";
 import type { Server } from "node:net";
 
 import { type Address, addressKey } from "../addresses.ts";
-import { type ControlReply, type ControlRequest, type IngressProgram, type NotListening, serveControl } from "./control.ts";
+import {
+  type ControlReply,
+  type ControlRequest,
+  type IngressProgram,
+  type NotListening,
+  serveControl,
+} from "./control.ts";
 import { createDataPlane } from "./data-plane.ts";
 import type { FromHolder, ToHolder } from "./holder-messages.ts";
 import { writeIngressState } from "./ingress-state.ts";

@@ -140,12 +140,7 @@ function isSame(one: Cut | undefined, other: Cut | undefined): boolean {
  * Where to read on when the middle of the log may have been dropped since (cap-log): at the same text, or, when that is
  * gone, at the line that says so. A log that somebody emptied is read from its start.
  */
-export function offsetAfter(
-  offset: number,
-  before: Cut | undefined,
-  now: Cut | undefined,
-  size: number,
-): number {
+function offsetAfter(offset: number, before: Cut | undefined, now: Cut | undefined, size: number): number {
   if (now === undefined || isSame(before, now)) return offset <= size ? offset : 0;
   if (offset <= now.at) return offset;
   const original =

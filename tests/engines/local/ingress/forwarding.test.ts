@@ -25,16 +25,16 @@ async function startEcho(): Promise<Address> {
 test("a request reaches its service with the prefix taken off, the query as it was, and who sent it", async () => {
   const { address } = await startPlane([routeTo([await startEcho()])]);
   const answer = await ask(address, "/shop//stage-1//v1/predict?a=//b&c=%2f%20", {
-    headers: { "Host": "models.example", "X-Own": "kept", "Cookie": "a=b" },
+    headers: { Host: "models.example", "X-Own": "kept", Cookie: "a=b" },
   });
   expect(answer.status).toBe(200);
   expect(answer.headers["x-bodywork-release"]).toBe("7");
   const seen = JSON.parse(answer.body);
   expect(seen).toMatchObject({ method: "GET", url: "/v1/predict?a=//b&c=%2f%20", body: "" });
   expect(seen.headers).toMatchObject({
-    "host": "models.example",
+    host: "models.example",
     "x-own": "kept",
-    "cookie": "a=b",
+    cookie: "a=b",
     "x-forwarded-for": "127.0.0.1",
     "x-forwarded-proto": "http",
     "x-forwarded-host": "models.example",
@@ -59,22 +59,29 @@ test("nobody but the ingress says where a request comes from, in no spelling, an
   const answer = await ask(address, "/shop/stage-1/", {
     headers: {
       "X-Forwarded-For": "6.6.6.6",
-      "X_Forwarded_For": "6.6.6.6",
+      X_Forwarded_For: "6.6.6.6",
       "x-forwarded-host": "evil",
-      "Forwarded": "for=6.6.6.6",
+      Forwarded: "for=6.6.6.6",
       "X-Real-IP": "6.6.6.6",
       "X-Forwarded-Prefix": "/evil",
-      "Content_Length": "7",
-      "Connection": "close, X-Hop, Keep-Alive",
+      Content_Length: "7",
+      Connection: "close, X-Hop, Keep-Alive",
       "X-Hop": "1",
       "Keep-Alive": "timeout=9",
-      "TE": "trailers",
+      TE: "trailers",
       "Proxy-Authorization": "Basic eDp5",
     },
   });
   const { headers } = JSON.parse(answer.body);
   expect(Object.keys(headers).sort()).toEqual(
-    ["connection", "host", "x-forwarded-for", "x-forwarded-host", "x-forwarded-prefix", "x-forwarded-proto"].sort(),
+    [
+      "connection",
+      "host",
+      "x-forwarded-for",
+      "x-forwarded-host",
+      "x-forwarded-prefix",
+      "x-forwarded-proto",
+    ].sort(),
   );
   expect(JSON.stringify(headers)).not.toMatch(/6\.6\.6\.6|evil/);
 });
@@ -107,7 +114,10 @@ test("a replica that refuses connections is passed over, for any request", async
   const { address } = await startPlane([routeTo([loopbackAddress(), await startEcho(), loopbackAddress()])]);
   for (let turn = 0; turn < 12; turn++) {
     const method = turn % 2 === 0 ? "GET" : "POST";
-    const answer = await ask(address, "/shop/stage-1/", { method, ...(method === "POST" ? { body: "once" } : {}) });
+    const answer = await ask(address, "/shop/stage-1/", {
+      method,
+      ...(method === "POST" ? { body: "once" } : {}),
+    });
     expect(answer.status).toBe(200);
   }
 });
@@ -130,9 +140,18 @@ test("HEAD, 204 and 304 have no body, and the connection goes on", async () => {
     else response.writeHead(200, { "Content-Length": 5 }).end("hello");
   });
   const { address } = await startPlane([routeTo([upstream.address])]);
-  const line = (method: string, path: string): string => `${method} /shop/stage-1${path} HTTP/1.1\r\nHost: x\r\n\r\n`;
-  const text = await askRaw(address, line("HEAD", "/") + line("GET", "/204") + line("GET", "/304") + line("GET", "/"));
-  expect(text.match(/HTTP\/1\.1 \d+/g)).toEqual(["HTTP/1.1 200", "HTTP/1.1 204", "HTTP/1.1 304", "HTTP/1.1 200"]);
+  const line = (method: string, path: string): string =>
+    `${method} /shop/stage-1${path} HTTP/1.1\r\nHost: x\r\n\r\n`;
+  const text = await askRaw(
+    address,
+    line("HEAD", "/") + line("GET", "/204") + line("GET", "/304") + line("GET", "/"),
+  );
+  expect(text.match(/HTTP\/1\.1 \d+/g)).toEqual([
+    "HTTP/1.1 200",
+    "HTTP/1.1 204",
+    "HTTP/1.1 304",
+    "HTTP/1.1 200",
+  ]);
   expect(text.match(/hello/g)).toHaveLength(1);
   expect(text.match(/Content-Length: 5/gi)).toHaveLength(2);
 });
@@ -190,7 +209,9 @@ test("100 Continue and early hints are the service's to give", async () => {
   });
   await expect.poll(() => text).toMatch(/hello$/);
   socket.destroy();
-  expect(text).toMatch(/^HTTP\/1\.1 103 Early Hints\r\nLink: <\/style\.css>; rel=preload\r\n\r\nHTTP\/1\.1 100 /);
+  expect(text).toMatch(
+    /^HTTP\/1\.1 103 Early Hints\r\nLink: <\/style\.css>; rel=preload\r\n\r\nHTTP\/1\.1 100 /,
+  );
   const refused = await askRaw(address, head(9));
   expect(refused).toMatch(/^HTTP\/1\.1 413 /);
   expect(refused).toMatch(/Connection: close/i);
@@ -319,7 +340,9 @@ test("a service that stops in the middle of its answer is not taken for one that
     socket.once("data", () => socket.end("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"));
   });
   const chunked = await startTcpUpstream((socket) => {
-    socket.once("data", () => socket.end("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n"));
+    socket.once("data", () =>
+      socket.end("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n"),
+    );
   });
   const silent = await startTcpUpstream((socket) => {
     socket.once("data", () => socket.destroy());
@@ -334,7 +357,9 @@ test("a service that stops in the middle of its answer is not taken for one that
   await expect(ask(address, "/shop/fixed/")).rejects.toThrow();
   await expect(ask(address, "/shop/chunked/")).rejects.toThrow();
   expect(await ask(address, "/shop/silent/")).toMatchObject({ status: 502 });
-  expect((await ask(address, "/shop/garbled/")).body).toContain("does not begin with an HTTP/1.1 status line");
+  expect((await ask(address, "/shop/garbled/")).body).toContain(
+    "does not begin with an HTTP/1.1 status line",
+  );
 });
 
 /** The value once it has stopped to change. */

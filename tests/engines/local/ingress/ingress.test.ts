@@ -12,7 +12,15 @@ import { readIngressState } from "../../../../src/engines/local/ingress/ingress-
 import { temporaryFolder } from "../../../support/temporary.ts";
 import { ask } from "./support/ask.ts";
 import { startLoad } from "./support/load.ts";
-import { addressOf, ingressFolder, ingressOf, isAlive, mostMemory, pidsOf, startReplica } from "./support/processes.ts";
+import {
+  addressOf,
+  ingressFolder,
+  ingressOf,
+  isAlive,
+  mostMemory,
+  pidsOf,
+  startReplica,
+} from "./support/processes.ts";
 import { loopbackAddress, routeTo } from "./support/routes.ts";
 import { startUpstream } from "./support/upstream.ts";
 
@@ -269,7 +277,16 @@ test("a service's address that is taken is told; all else is routed, and it is o
   expect((await ask(free.address, "/")).status).toBe(200);
   expect((await ask(addressOf(ingress.publicUrl()), "/shop/stage-2/")).status).toBe(200);
   await release();
-  await expect.poll(() => ask(taken.address, "/").then((answer) => answer.status, () => 0), { timeout: 5_000 }).toBe(200);
+  await expect
+    .poll(
+      () =>
+        ask(taken.address, "/").then(
+          (answer) => answer.status,
+          () => 0,
+        ),
+      { timeout: 5_000 },
+    )
+    .toBe(200);
 });
 
 test("addresses of removed services are closed", async () => {

@@ -53,19 +53,30 @@ const answers: readonly (readonly [what: string, text: string, reusable: boolean
   ["HTTP/1.0", "HTTP/1.0 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nhi", false],
   ["no reason phrase", "HTTP/1.1 204 \r\nServer: x\r\n\r\n", true],
   ["nothing, not modified", "HTTP/1.1 304 Not Modified\r\nContent-Length: 99\r\n\r\n", true],
-  ["interim answers", `HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n${fixed}`, true],
+  [
+    "interim answers",
+    `HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n${fixed}`,
+    true,
+  ],
   ["closing", fixed.replace("\r\n\r\n", "\r\nConnection: x, Close\r\n\r\n"), false],
   ["letters beyond ASCII", "HTTP/1.1 200 Gr\xfc\xdfe\r\nX: \xe9 \t \r\nContent-Length: 1\r\n\r\n\xff", true],
-  ["many cookies", "HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nContent-Length: 0\r\n\r\n", true],
+  [
+    "many cookies",
+    "HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nContent-Length: 0\r\n\r\n",
+    true,
+  ],
 ];
 
-test.each(answers)("an answer with %s is read as Node reads it, however it is cut", async (_, text, reusable) => {
-  const whole = read(text);
-  expect(whole).toMatchObject({ whole: true, reusable });
-  for (const sizes of [[1], [2, 3], [7, 1, 11], [64, 1]]) expect(read(text, sizes)).toEqual(whole);
-  const { status, headers, body, trailers } = whole;
-  expect({ status, headers, body, trailers }).toEqual(await readByNode(text));
-});
+test.each(answers)(
+  "an answer with %s is read as Node reads it, however it is cut",
+  async (_, text, reusable) => {
+    const whole = read(text);
+    expect(whole).toMatchObject({ whole: true, reusable });
+    for (const sizes of [[1], [2, 3], [7, 1, 11], [64, 1]]) expect(read(text, sizes)).toEqual(whole);
+    const { status, headers, body, trailers } = whole;
+    expect({ status, headers, body, trailers }).toEqual(await readByNode(text));
+  },
+);
 
 test("an answer to HEAD has no body, whatever its headers say", () => {
   const text = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";

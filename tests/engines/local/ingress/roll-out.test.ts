@@ -2,7 +2,13 @@ import type { Server } from "node:http";
 import { expect, test } from "vitest";
 import type { Ingress } from "../../../../src/engines/local/ingress/ingress.ts";
 import { type Load, startLoad } from "./support/load.ts";
-import { addressOf, ingressFolder, ingressOf, type ReplicaProcess, startReplica } from "./support/processes.ts";
+import {
+  addressOf,
+  ingressFolder,
+  ingressOf,
+  type ReplicaProcess,
+  startReplica,
+} from "./support/processes.ts";
 import { routeTo } from "./support/routes.ts";
 import { startUpstream } from "./support/upstream.ts";
 
@@ -18,7 +24,12 @@ test("8 roll-outs under load of 20,000 requests drop none", async () => {
   const swaps = 8;
   let replicas = await startBoth();
   await ingress.apply([routed(replicas, 0)]);
-  const load = startLoad({ address: addressOf(ingress.publicUrl()), path: "/shop/stage-1/", kinds, connections: 20 });
+  const load = startLoad({
+    address: addressOf(ingress.publicUrl()),
+    path: "/shop/stage-1/",
+    kinds,
+    connections: 20,
+  });
   for (let swap = 1; swap <= swaps; swap++) {
     await load.until((20_000 / (swaps + 1)) * swap);
     const next = await startBoth();
@@ -41,7 +52,12 @@ test("the guard matters: without draining, the same roll-outs drop some", async 
   const ingress = ingressOf(ingressFolder());
   let replicas = await startBoth();
   await ingress.apply([routed(replicas, 0)]);
-  const load = startLoad({ address: addressOf(ingress.publicUrl()), path: "/shop/stage-1/", kinds, connections: 20 });
+  const load = startLoad({
+    address: addressOf(ingress.publicUrl()),
+    path: "/shop/stage-1/",
+    kinds,
+    connections: 20,
+  });
   for (let swap = 1; swap <= 3; swap++) {
     await settle(load);
     const next = await startBoth();

@@ -30,7 +30,10 @@ const unknown: readonly (readonly [asked: string, problem: string])[] = [
   ["/zoo/stage-1/", 'There is no service in a namespace "zoo".'],
   ["/shop/stage-2/", 'There is no service "stage-2" in the namespace "shop".'],
   ["/shop/stage%2D1/", 'There is no service "stage%2D1" in the namespace "shop".'],
-  ["/shop/stage-4/", 'The service "stage-4" of the namespace "shop" is not open to the outside (ingress: false).'],
+  [
+    "/shop/stage-4/",
+    'The service "stage-4" of the namespace "shop" is not open to the outside (ingress: false).',
+  ],
   ["/__proto__/stage-1/", 'There is no service in a namespace "__proto__".'],
 ];
 

@@ -8,7 +8,11 @@ import { routeTo } from "./support/routes.ts";
 import { startTcpUpstream } from "./support/upstream.ts";
 
 /** Everything that reaches a replica which answers each request that it sees with its number. */
-async function startRecorder(): Promise<{ address: Address; requests: () => readonly string[]; bytes: () => string }> {
+async function startRecorder(): Promise<{
+  address: Address;
+  requests: () => readonly string[];
+  bytes: () => string;
+}> {
   let bytes = "";
   const requestLine = /^(?:GET|POST|PUT|DELETE|HEAD|OPTIONS) \S+ HTTP\/1\.1$/gm;
   const requests = (): readonly string[] =>
@@ -37,9 +41,17 @@ const vectors: readonly (readonly [what: string, bytes: string, status: number])
   ["a space before the colon", post("Content-Length : 36", hidden), 400],
   ["chunked that is not last", post("Transfer-Encoding: chunked, identity", `0\r\n\r\n${hidden}`), 400],
   ["another encoding first", post("Transfer-Encoding: gzip, chunked", `0\r\n\r\n${hidden}`), 501],
-  ["an encoding of two lines", post("Transfer-Encoding: identity\r\nTransfer-Encoding: chunked", `0\r\n\r\n${hidden}`), 501],
+  [
+    "an encoding of two lines",
+    post("Transfer-Encoding: identity\r\nTransfer-Encoding: chunked", `0\r\n\r\n${hidden}`),
+    501,
+  ],
   ["an encoding that is none", post("Transfer-Encoding: xchunked", `0\r\n\r\n${hidden}`), 501],
-  ["an encoding behind a tab and a form feed", post("Transfer-Encoding: \x0bchunked", `0\r\n\r\n${hidden}`), 400],
+  [
+    "an encoding behind a tab and a form feed",
+    post("Transfer-Encoding: \x0bchunked", `0\r\n\r\n${hidden}`),
+    400,
+  ],
   ["a folded encoding", post("Transfer-Encoding:\r\n chunked", `0\r\n\r\n${hidden}`), 400],
   ["a header split by a bare carriage return", post("X: a\rTransfer-Encoding: chunked", hidden), 400],
   ["a header split by a bare line feed", post("X: a\nTransfer-Encoding: chunked", `0\r\n\r\n${hidden}`), 400],
@@ -49,12 +61,20 @@ const vectors: readonly (readonly [what: string, bytes: string, status: number])
   ["a chunk size that overflows", post("Transfer-Encoding: chunked", `10000000000000000\r\n${hidden}`), 400],
   ["a chunk that ends in a bare line feed", post("Transfer-Encoding: chunked", `1\nx\n0\n\n${hidden}`), 400],
   ["a chunk longer than it says", post("Transfer-Encoding: chunked", `1\r\nxyz\r\n0\r\n\r\n${hidden}`), 400],
-  ["a length among the trailers", post("Transfer-Encoding: chunked", `0\r\nContent-Length: 36\r\n\r\n${hidden}`), 400],
+  [
+    "a length among the trailers",
+    post("Transfer-Encoding: chunked", `0\r\nContent-Length: 36\r\n\r\n${hidden}`),
+    400,
+  ],
   ["two hosts", `GET /shop/stage-1/ HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n`, 400],
   ["no host", "GET /shop/stage-1/ HTTP/1.1\r\n\r\n", 400],
   ["a space in the target", "GET /shop/stage-1/ /hidden HTTP/1.1\r\nHost: x\r\n\r\n", 400],
   ["a header before the first line", " GET /shop/stage-1/ HTTP/1.1\r\nHost: x\r\n\r\n", 400],
-  ["a body with an upgrade", `GET /shop/stage-1/ HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 36\r\n\r\n${hidden}`, 400],
+  [
+    "a body with an upgrade",
+    `GET /shop/stage-1/ HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 36\r\n\r\n${hidden}`,
+    400,
+  ],
 ];
 
 test.each(vectors)("%s smuggles nothing", async (_, bytes, status) => {
@@ -100,7 +120,9 @@ test("a head of more than 16 KiB is refused with 431", async () => {
 test("a tunnel is none of ours to open", async () => {
   const recorder = await startRecorder();
   const { address } = await startPlane([routeTo([recorder.address])]);
-  expect(await askRaw(address, `CONNECT ${recorder.address.host}:5000 HTTP/1.1\r\nHost: x\r\n\r\n${hidden}`)).toBe("");
+  expect(
+    await askRaw(address, `CONNECT ${recorder.address.host}:5000 HTTP/1.1\r\nHost: x\r\n\r\n${hidden}`),
+  ).toBe("");
   expect(recorder.bytes()).toBe("");
 });
 

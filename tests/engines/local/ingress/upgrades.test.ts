@@ -162,7 +162,10 @@ test("frames of every length are followed, however they are cut", () => {
   ];
   const ends = new Set<number>([0]);
   let length = 0;
-  for (const frame of frames) ends.add((length += frame.length));
+  for (const frame of frames) {
+    length += frame.length;
+    ends.add(length);
+  }
   const all = Buffer.concat(frames);
   for (const size of [1, 2, 3, 127, 70_000]) {
     const follower = followFrames();

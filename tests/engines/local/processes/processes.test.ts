@@ -133,9 +133,10 @@ test("a program that ignores SIGTERM is killed after the grace time, and so are 
 
 test("a stop right after the start is not missed", async () => {
   const { script } = await createBench();
-  for (let round = 0; round < 10; round++) {
+  for (let round = 0; round < 40; round++) {
+    const running = await script("", { command: ["sleep", "300"] });
     const start = performance.now();
-    const exit = await (await script("sleep 300")).stop({ graceMs: 20_000 });
+    const exit = await running.stop({ graceMs: 20_000 });
     expect(exit).toEqual({ kind: "signalled", signal: "SIGTERM" });
     expect(performance.now() - start).toBeLessThan(10_000);
   }
@@ -173,6 +174,7 @@ test("one folder never gets a second process", async () => {
   const { script, folder } = await createBench();
   const mine = folder();
   const running = await script("echo once; sleep 300", { folder: mine });
+  await until(() => text(running.logFile));
   await expect(script("echo twice", { folder: mine })).rejects.toThrow("was started there");
   await running.stop({ graceMs: 1000 });
   await expect(script("echo twice", { folder: mine })).rejects.toThrow("was started there");

@@ -91,7 +91,9 @@ export function startLoad(options: LoadOptions): Load {
           response.on("data", (chunk: Buffer) => {
             length += chunk.length;
           });
-          response.on("error", (error: NodeJS.ErrnoException) => resolve({ failure: error.code ?? error.message }));
+          response.on("error", (error: NodeJS.ErrnoException) =>
+            resolve({ failure: error.code ?? error.message }),
+          );
           response.on("end", () => {
             if (response.statusCode !== 200) resolve({ failure: String(response.statusCode) });
             else if (length === 0) resolve({ failure: "empty" });

@@ -1,0 +1,82 @@
+import { expect, test } from "vitest";
+import { parseSettings } from "../../src/core/settings.ts";
+
+test("no settings are all defaults", () => {
+  for (const text of ["", "\n# nothing\n", "git:\n  fetch_timeout_seconds: 600\n"]) {
+    expect(parseSettings(text, "settings.yaml")).toEqual({
+      insecure_git_hosts: [],
+      git: { fetch_timeout_seconds: 600, max_repository_mb: 4096 },
+    });
+  }
+});
+
+test("what is said is used", () => {
+  const text = [
+    "engine: local",
+    "listen: 0.0.0.0:9000",
+    "insecure_git_hosts: [git.internal]",
+    "max_parallel_stages: 2",
+    "git: {max_repository_mb: 10}",
+  ].join("\n");
+  expect(parseSettings(text, "settings.yaml")).toEqual({
+    engine: "local",
+    listen: "0.0.0.0:9000",
+    insecure_git_hosts: ["git.internal"],
+    max_parallel_stages: 2,
+    git: { fetch_timeout_seconds: 600, max_repository_mb: 10 },
+  });
+});
+
+const wrong: readonly (readonly [text: string, detail: string])[] = [
+  ["engin: local", "engin"],
+  ["engine: docker", "engine: "],
+  ["listen: 8080", "listen: "],
+  ["listen: localhost", "listen: must be HOST:PORT"],
+  ["max_parallel_stages: 0", "max_parallel_stages: "],
+  ["git: {fetch_timeout_seconds: -1}", "git.fetch_timeout_seconds: "],
+  ["- a list", "(the file): "],
+  ["just text", "(the file): "],
+];
+
+test.each(wrong)("%s is refused, with the key", (text, detail) => {
+  expect(() => parseSettings(text, "home/settings.yaml")).toThrow(
+    expect.objectContaining({
+      code: "usage",
+      message: "Cannot use the settings home/settings.yaml.",
+      details: [expect.stringContaining(detail)],
+    }),
+  );
+});
+
+test("the keys that there are are named", () => {
+  expect(() => parseSettings("engin: local", "s")).toThrow(
+    expect.objectContaining({
+      hint: "Keys: engine, listen, insecure_git_hosts, max_parallel_stages, git.fetch_timeout_seconds, git.max_repository_mb.",
+    }),
+  );
+});
+
+test("all that is wrong is said at once", () => {
+  expect(() => parseSettings("engine: docker\nlisten: x\n", "s")).toThrow(
+    expect.objectContaining({
+      details: [expect.stringContaining("engine"), expect.stringContaining("listen")],
+    }),
+  );
+});
+
+test("what is no YAML is refused with its place, and an alias bomb does not blow up", () => {
+  expect(() => parseSettings("engine: [local", "s")).toThrow(
+    expect.objectContaining({
+      code: "usage",
+      message: expect.stringContaining("Cannot read the settings s"),
+    }),
+  );
+  const bomb = [
+    "a: &a [x, x]",
+    ...["b", "c", "d", "e", "f", "g"].map((name, index) => {
+      const before = "abcdef"[index];
+      return `${name}: &${name} [${Array(9).fill(`*${before}`).join(", ")}]`;
+    }),
+  ].join("\n");
+  expect(() => parseSettings(bomb, "s")).toThrow(expect.objectContaining({ code: "usage" }));
+});

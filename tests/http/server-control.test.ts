@@ -1,0 +1,157 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { expect, onTestFinished, test } from "vitest";
+import { compareVersions, createServerControl, type LocalServer } from "../../src/http/server-control.ts";
+import { temporaryFolder } from "../support/temporary.ts";
+
+const program = join(import.meta.dirname, "support", "stand-in-server.ts");
+
+/** How a command of that version reaches the server of a home folder; what runs at the end is stopped. */
+function control(home: string, options: { version?: string; start?: string } = {}): LocalServer {
+  const { version = "4.1.0", start = "0" } = options;
+  const made = createServerControl({
+    home,
+    prepareHome: () => {},
+    version,
+    command: [process.execPath, program, home, version, start],
+    environment: { TMPDIR: process.env.TMPDIR ?? "" },
+    sshKey: undefined,
+    offlineStatus: () => ({ ingress: "http://127.0.0.1:8080", ingressRunning: true }),
+    sleep: (milliseconds) => sleep(milliseconds),
+  });
+  onTestFinished(async () => {
+    await made.stop({ services: false });
+  });
+  return made;
+}
+
+function logOf(home: string): string {
+  return readFileSync(join(home, "server.log"), "utf8");
+}
+
+test("looking starts nothing; starting starts one that the next command finds; stopping ends it", async () => {
+  const home = temporaryFolder("home");
+  const server = control(home);
+  expect(await server.status()).toMatchObject({ running: false, home, ingress: "http://127.0.0.1:8080" });
+  await expect(server.client({ unlessStopped: true })).rejects.toMatchObject({ code: "server-unreachable" });
+  expect(existsSync(join(home, "server.log"))).toBe(false);
+  const started = await server.start({ listen: "127.0.0.1:9000" });
+  expect(started).toMatchObject({ running: true, version: "4.1.0", home, ingress: "http://127.0.0.1:9000" });
+  expect((await control(home).start({})).pid).toBe(started.pid);
+  expect(statSync(join(home, "server.json")).mode & 0o777).toBe(0o600);
+  expect((await server.stop({ services: false })).running).toBe(false);
+  expect(isAlive(started.pid)).toBe(false);
+  expect(existsSync(join(home, "server.json"))).toBe(false);
+  expect(logOf(home)).toBe("ended\n");
+}, 60_000);
+
+test("services are stopped when asked, by a server that is started for it when none runs", async () => {
+  const home = temporaryFolder("home");
+  const server = control(home);
+  await server.stop({ services: true });
+  expect(logOf(home)).toBe("services stopped\nended\n");
+}, 60_000);
+
+test("ten commands at once end up at one server, however long it takes to start", async () => {
+  const home = temporaryFolder("home");
+  const all = Array.from({ length: 10 }, () => control(home, { start: "1500" }));
+  const started = await Promise.all(all.map((server) => server.start({})));
+  expect(new Set(started.map(({ pid }) => pid)).size).toBe(1);
+  expect(logOf(home).split("gave way").length - 1).toBe(9);
+}, 60_000);
+
+test("a newer command replaces an older server in place; two that do so at once end up at the same one", async () => {
+  const home = temporaryFolder("home");
+  const old = await control(home, { version: "4.0.9" }).start({});
+  const started = await Promise.all([control(home).start({}), control(home).start({})]);
+  expect(started.map(({ version }) => version)).toEqual(["4.1.0", "4.1.0"]);
+  expect(started[0]?.pid).toBe(started[1]?.pid);
+  expect(isAlive(old.pid)).toBe(false);
+  expect(logOf(home)).not.toContain("services stopped");
+}, 60_000);
+
+test("an older command refuses a newer server, and leaves it running", async () => {
+  const home = temporaryFolder("home");
+  const newer = await control(home).start({});
+  await expect(control(home, { version: "4.0.9" }).client()).rejects.toMatchObject({
+    code: "version-mismatch",
+    message: `The server of ${home} is of version 4.1.0, and this command is the older 4.0.9.`,
+  });
+  expect((await control(home).status()).pid).toBe(newer.pid);
+}, 60_000);
+
+test("a server that was killed is replaced, whoever has its port now", async () => {
+  const home = temporaryFolder("home");
+  const server = control(home);
+  const first = await server.start({});
+  process.kill(first.pid as number, "SIGKILL");
+  while (isAlive(first.pid)) await sleep(10);
+  expect((await server.status()).running).toBe(false);
+  for (const code of [200, 401, 404, 500]) {
+    const stranger = createServer((_, response) => response.writeHead(code).end("something else"));
+    await new Promise<void>((resolve) => stranger.listen(0, "127.0.0.1", resolve));
+    const address = stranger.address();
+    const port = typeof address === "object" ? address?.port : undefined;
+    writeFileSync(
+      join(home, "server.json"),
+      JSON.stringify({ pid: first.pid, version: "4.1.0", api: `http://127.0.0.1:${port}`, token: "x" }),
+    );
+    expect((await server.status()).running, `${code}`).toBe(false);
+    stranger.close();
+  }
+  const second = await server.start({});
+  expect(second.pid).not.toBe(first.pid);
+}, 60_000);
+
+test("a server that can't start is told with the end of its log", async () => {
+  const home = temporaryFolder("home");
+  writeFileSync(join(home, "server.log"), "of an earlier server\n");
+  const failing = control(home, { start: "fail" });
+  const failure = await failing.start({}).catch((error: unknown) => error);
+  expect(failure).toMatchObject({ code: "internal", message: "The server ended as soon as it was started." });
+  const { details } = failure as { details: readonly string[] };
+  expect(details.join("\n")).toContain("the store is damaged");
+  expect(details.join("\n")).not.toContain("earlier");
+}, 60_000);
+
+test("a half-written or senseless server.json is no server", async () => {
+  const home = temporaryFolder("home");
+  for (const text of ["", '{"pid": 1', "null", "[]", '{"pid": 1, "api": 5, "token": {}}']) {
+    writeFileSync(join(home, "server.json"), text);
+    expect((await control(home).status()).running, text).toBe(false);
+  }
+});
+
+test("a server ends by SIGTERM as by the command", async () => {
+  const home = temporaryFolder("home");
+  const child: ChildProcess = spawn(process.execPath, [program, home, "4.1.0"], { stdio: "ignore" });
+  while (!(await control(home).status()).running) await sleep(20);
+  child.kill("SIGTERM");
+  await new Promise((resolve) => child.once("exit", resolve));
+  expect(existsSync(join(home, "server.json"))).toBe(false);
+  expect(existsSync(join(home, "server.lock"))).toBe(false);
+}, 60_000);
+
+test("versions are compared by their numbers, and what came before a release is older than it", () => {
+  const sorted = ["3.9.9", "4.0.0-alpha.1", "4.0.0-rc.1", "4.0.0-rc.2", "4.0.0", "4.0.1", "4.10.0", "10.0.0"];
+  for (const [index, version] of sorted.entries()) {
+    expect(compareVersions(version, version)).toBe(0);
+    for (const later of sorted.slice(index + 1)) {
+      if (version.includes("alpha") && later.includes("rc")) continue;
+      expect(compareVersions(version, later), `${version} ${later}`).toBeLessThan(0);
+      expect(compareVersions(later, version), `${later} ${version}`).toBeGreaterThan(0);
+    }
+  }
+});
+
+function isAlive(pid: number | undefined): boolean {
+  try {
+    process.kill(pid as number, 0);
+    return !/^\d+ \(.*\) Z/s.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
+  } catch {
+    return false;
+  }
+}
