@@ -5,8 +5,8 @@ import type { BenchRow } from "./row.ts";
 import { benchTool, inTurn } from "./tool.ts";
 
 /**
- * What a stage costs more than in a shell loop: chains of 1 and 20 trivial stages, and 100 of them two at a time. The
- * loop runs the same Python files with the Python of a plain virtual environment.
+ * What a stage costs more than in a shell loop: chains of 1 and 20 trivial stages, each a file of its own, and 100 that
+ * run one file, two at a time. The loop runs the same files with the Python of a plain virtual environment.
  */
 export async function run(): Promise<readonly BenchRow[]> {
   const tool = benchTool();
@@ -19,7 +19,7 @@ export async function run(): Promise<readonly BenchRow[]> {
     const python = join(tool.folder, "plain", "bin", "python");
     const loop = (name: string) => () =>
       tool.program("sh", ["-c", `set -e; for file in ${name}/s*.py; do ${python} "$file"; done`]);
-    const xargs = () => tool.program("sh", ["-c", `ls hundred/s*.py | xargs -n 1 -P 2 ${python}`]);
+    const xargs = () => tool.program("sh", ["-c", `seq 100 | xargs -n 1 -P 2 ${python} hundred/s.py`]);
     const deploy = (url: string) => () => tool.bodywork("create", "deployment", url);
     for (const url of [one, twenty, hundred]) await deploy(url)(); // Server, environment and mirrors are there after it.
 
@@ -61,13 +61,17 @@ async function chain(
   between: string,
 ): Promise<string> {
   const stages = Array.from({ length: count }, (_, index) => `s${String(index).padStart(3, "0")}`);
+  const module = (stage: string): string => (name === "hundred" ? "s.py" : `${stage}.py`);
   const text = projectFile({
     name,
     dag: stages.join(between),
     stages: Object.fromEntries(
-      stages.map((stage) => [stage, ["batch: {max_completion_time_seconds: 60, retries: 0}"]]),
+      stages.map((stage) => [
+        stage,
+        [`executable_module_path: ${module(stage)}`, "batch: {max_completion_time_seconds: 60, retries: 0}"],
+      ]),
     ),
   });
-  const modules = Object.fromEntries(stages.map((stage) => [`${stage}.py`, "pass\n"]));
+  const modules = Object.fromEntries(stages.map((stage) => [module(stage), "pass\n"]));
   return tool.project(name, { "bodywork.yaml": text, ...modules });
 }

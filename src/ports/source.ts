@@ -7,7 +7,7 @@ import type { CommitRef, RunCommit } from "../core/run-state.ts";
 export type { CommitRef };
 
 export interface RepositoryRequest {
-  /** https, ssh, scp-like (`git@host:path`) or file URL, as the user wrote it, credentials already removed by nobody. */
+  /** https, ssh, scp-like (`git@host:path`) or file URL, as the user wrote it; it may hold credentials. */
   readonly url: string;
   /** A branch, tag or 40-hex commit; the remote's default branch when undefined. */
   readonly ref: string | undefined;
@@ -24,12 +24,15 @@ export type ResolvedCommit = RunCommit;
 export interface Source {
   /**
    * Fetches the repository into its mirror and resolves the ref to one commit.
-   * Fails: repository-url, repository-access, repository-unreachable, repository-limit, host-key, ref-not-found (naming the branches that
-   * exist), git-missing, timed-out.
+   * Fails: repository-url, repository-access, repository-unreachable, repository-limit, host-key, ref-not-found (naming
+   * the branches that exist), git-missing, timed-out, path-outside, store-damaged, home-unsafe, disk-full, cancelled.
    */
   resolve(request: RepositoryRequest, signal: AbortSignal): Promise<ResolvedCommit>;
 
-  /** The bytes of a regular file at that commit (links are not followed); undefined when there is none. */
+  /**
+   * The bytes of a regular file at that commit (links are not followed); undefined when there is none. Fails:
+   * store-damaged, path-outside; so does `listFiles`.
+   */
   readFile(commit: CommitRef, path: string): Promise<Buffer | undefined>;
 
   /** Every path of the commit's tree, regular files and links, slash-separated. */
@@ -37,7 +40,8 @@ export interface Source {
 
   /**
    * Makes `folder` (which must not exist; its parent must) a clean private copy of the commit, without `.git`. Nobody
-   * else's copy shares an inode with it. Half-made copies are never visible under `folder`.
+   * else's copy shares an inode with it. Half-made copies are never visible under `folder`. Fails: store-damaged,
+   * path-outside, repository-limit, disk-full, cancelled.
    */
   checkOut(commit: CommitRef, folder: string, signal?: AbortSignal): Promise<void>;
 

@@ -34,7 +34,9 @@ export interface FakeMachine {
   happened(text: string): Promise<void>;
   /** Attempts and candidates that still run. */
   running(): readonly string[];
-  /** Attempts by `run/node/number` → times started. */
+  /** The same by `run/node/number`, and `run/node/candidate`. */
+  runningKeys(): readonly string[];
+  /** By the same keys: times started. */
   starts(): ReadonlyMap<string, number>;
   /** Most attempts that ran at one time. */
   mostAtOnce(): number;
@@ -119,6 +121,7 @@ export function fakeMachine(liveAtFirst: ReadonlyMap<string, ServiceTask> = new 
         look();
       }),
     running: () => [...running.values()].map(({ name }) => name),
+    runningKeys: () => [...running.keys()],
     starts: () => starts,
     mostAtOnce: () => mostAtOnce,
     live: () => [...live.values()],

@@ -5,7 +5,7 @@ import { answerText, badAnswer, gone, headText, noReplica, type OwnAnswer, repla
 import { type Placed, place, type Search } from "./choose-target.ts";
 import type { Way } from "./forward.ts";
 import { headerValue, requestHead, responseHeaders } from "./message-heads.ts";
-import { createResponseParser, type ResponseHead, type ResponseParser } from "./response-parser.ts";
+import { type ResponseHead, ResponseParser } from "./response-parser.ts";
 import type { ConnectionUse } from "./targets.ts";
 import { type FrameFollower, followFrames, goingAway } from "./websocket-frames.ts";
 
@@ -83,7 +83,7 @@ export function forwardUpgrade(request: IncomingMessage, client: Duplex, first: 
 
   function send(found: Placed): void {
     placed = found;
-    parser = createResponseParser("GET", {
+    parser = new ResponseParser("GET", {
       interim: () => {},
       head(head) {
         stage = "answering";

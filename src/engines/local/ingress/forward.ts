@@ -5,7 +5,6 @@ import { answer, badAnswer, gone, noReplica, type OwnAnswer, replaced } from "./
 import { type Placed, place, type RoutedService, type Search } from "./choose-target.ts";
 import { hasBody, headerValue, passedTrailers, requestHead, responseHeaders } from "./message-heads.ts";
 import {
-  createResponseParser,
   type ResponseHead,
   type ResponseParser,
   type ResponseSink,
@@ -20,6 +19,9 @@ export interface Way {
   /** True when this process is being replaced: its clients are to come back on a new connection. */
   readonly leaving: () => boolean;
 }
+
+/** Bytes. */
+const smallBody = 16 * 1024;
 
 /**
  * Sends a request on to a replica of its service and the answer back, both as they come.
@@ -38,7 +40,8 @@ export function forward(request: IncomingMessage, response: ServerResponse, way:
   let secondTry = false;
   let done = false;
   let answered = false;
-  let dataSent = false;
+  /** The last piece of the body, until it is known whether more follows at once. */
+  let held: Buffer | undefined;
   let paused = false;
 
   const use: ConnectionUse = {
@@ -51,12 +54,13 @@ export function forward(request: IncomingMessage, response: ServerResponse, way:
         return;
       }
       if (answered) finish();
-      else if (response.headersSent && !dataSent) response.flushHeaders();
+      else if (held !== undefined) passHeld();
+      else if (response.headersSent) response.flushHeaders();
     },
     drained: () => upload?.resume(),
     ended() {
       if (done || parser === undefined) return;
-      if (!parser.begun()) return; // What it means is decided when the connection is gone.
+      if (!parser.begun) return; // What it means is decided when the connection is gone.
       try {
         parser.close();
         finish();
@@ -66,7 +70,7 @@ export function forward(request: IncomingMessage, response: ServerResponse, way:
     },
     closed(error) {
       if (done) return;
-      if (placed?.reused === true && !secondTry && parser?.begun() === false) {
+      if (placed?.reused === true && !secondTry && parser?.begun === false) {
         secondTry = true;
         placed.target.release(use);
         begin();
@@ -95,20 +99,19 @@ export function forward(request: IncomingMessage, response: ServerResponse, way:
       response.writeHead(head.status, head.message, headers);
     },
     data(chunk) {
-      dataSent = true;
-      if (response.write(chunk) || paused) return;
-      paused = true;
-      (placed as Placed).connection.socket.pause();
-      response.once("drain", () => {
-        paused = false;
-        if (!done) placed?.connection.socket.resume();
-      });
+      passHeld();
+      held = chunk;
     },
     end(trailers) {
       answered = true;
-      if (trailers.length > 0 && response.chunkedEncoding)
+      if (trailers.length > 0 && response.chunkedEncoding) {
         response.addTrailers(passedTrailers(trailers) as [string, string][]);
-      response.end();
+      }
+      // Head and body as one text are one write, which is most of what a small answer costs.
+      if (held === undefined) response.end();
+      else if (held.length > smallBody) response.end(held);
+      else response.end(held.toString("latin1"), "latin1");
+      held = undefined;
     },
     switched() {
       throw new Error("it switched protocols without being asked");
@@ -132,7 +135,7 @@ export function forward(request: IncomingMessage, response: ServerResponse, way:
 
   function send(found: Placed): void {
     placed = found;
-    parser = createResponseParser(request.method ?? "GET", sink);
+    parser = new ResponseParser(request.method ?? "GET", sink);
     const { socket } = found.connection;
     const { target, prefix } = way;
     const connection = repeatable ? "keep-alive" : "close";
@@ -143,11 +146,24 @@ export function forward(request: IncomingMessage, response: ServerResponse, way:
     if (body) upload = startUpload(request, socket);
   }
 
+  function passHeld(): void {
+    if (held === undefined) return;
+    const more = response.write(held);
+    held = undefined;
+    if (more || paused) return;
+    paused = true;
+    (placed as Placed).connection.socket.pause();
+    response.once("drain", () => {
+      paused = false;
+      if (!done) placed?.connection.socket.resume();
+    });
+  }
+
   /** The answer is whole, and so the replica is done with; a slow client may still be reading. */
   function finish(): void {
     done = true;
     const { target, connection } = placed as Placed;
-    if (repeatable && parser?.reusable() === true) {
+    if (repeatable && parser?.reusable === true) {
       connection.socket.resume();
       target.keep(connection);
     } else {

@@ -19,20 +19,11 @@ export interface ResponseSink {
   switched(head: ResponseHead, rest: Buffer): void;
 }
 
-export interface ResponseParser {
-  /** True once a byte of the answer has come. */
-  begun(): boolean;
-  /** True when the answer is whole and the connection may carry another request. */
-  reusable(): boolean;
-  /** Throws an Error when what came is not HTTP/1.1 as RFC 9112 has it. */
-  push(chunk: Buffer): void;
-  /** The replica has closed its side: ends a body that only this ends; throws for any other. */
-  close(): void;
-}
-
 /** Bytes; Node's client allows 16 KiB, and some services set many cookies. */
 const headLimit = 64 * 1024;
 const lineLimit = 4 * 1024;
+
+const emptyBuffer: Buffer = Buffer.alloc(0);
 
 type State = "head" | "fixed" | "until-close" | "chunk-size" | "chunk" | "chunk-end" | "trailers" | "done";
 
@@ -41,130 +32,144 @@ type State = "head" | "fixed" | "until-close" | "chunk-size" | "chunk" | "chunk-
  * as much per request, and only used for answers: what clients send is read by Node's parser. As strict as that one: no
  * bare line feeds, no folded headers, no framing that could be read in two ways.
  */
-export function createResponseParser(method: string, sink: ResponseSink): ResponseParser {
-  let state: State = "head";
-  let begun = false;
-  let keepAlive = false;
-  let left = 0;
-  let held: Buffer = Buffer.alloc(0);
-  let trailers: readonly string[] = [];
+export class ResponseParser {
+  readonly #method: string;
+  readonly #sink: ResponseSink;
+  #state: State = "head";
+  #begun = false;
+  #keepAlive = false;
+  #left = 0;
+  #held: Buffer = emptyBuffer;
+  #trailers: readonly string[] = [];
 
-  return {
-    begun: () => begun,
-    reusable: () => state === "done" && keepAlive,
-    push(chunk) {
-      begun = true;
-      let rest = held.length === 0 ? chunk : Buffer.concat([held, chunk]);
-      held = emptyBuffer;
-      while (rest.length > 0) {
-        const before = rest;
-        rest = step(rest);
-        // Not enough for a line yet: what is here waits for more.
-        if (rest === before) {
-          held = rest;
-          return;
-        }
+  constructor(method: string, sink: ResponseSink) {
+    this.#method = method;
+    this.#sink = sink;
+  }
+
+  /** True once a byte of the answer has come. */
+  get begun(): boolean {
+    return this.#begun;
+  }
+
+  /** True when the answer is whole and the connection may carry another request. */
+  get reusable(): boolean {
+    return this.#state === "done" && this.#keepAlive;
+  }
+
+  /** Throws an Error when what came is not HTTP/1.1 as RFC 9112 has it. */
+  push(chunk: Buffer): void {
+    this.#begun = true;
+    let rest = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk]);
+    this.#held = emptyBuffer;
+    while (rest.length > 0) {
+      const before = rest;
+      rest = this.#step(rest);
+      // Not enough for a line yet: what is here waits for more.
+      if (rest === before) {
+        this.#held = rest;
+        return;
       }
-    },
-    close() {
-      if (state === "until-close") finish();
-      else if (state !== "done") throw new Error("the connection ended in the middle of the answer");
-    },
-  };
+    }
+  }
+
+  /** The replica has closed its side: ends a body that only this ends; throws for any other. */
+  close(): void {
+    if (this.#state === "until-close") this.#finish();
+    else if (this.#state !== "done") throw new Error("the connection ended in the middle of the answer");
+  }
 
   /** Consumes what it can; gives back the rest, the same buffer when it can do nothing with it yet. */
-  function step(input: Buffer): Buffer {
-    switch (state) {
+  #step(input: Buffer): Buffer {
+    switch (this.#state) {
       case "head":
-        return readHead(input);
+        return this.#readHead(input);
       case "fixed":
-        return readBytes(input, finish);
+      case "chunk":
+        return this.#readBytes(input);
       case "until-close":
-        sink.data(input);
+        this.#sink.data(input);
         return emptyBuffer;
       case "chunk-size":
-        return readChunkSize(input);
-      case "chunk":
-        return readBytes(input, () => {
-          state = "chunk-end";
-        });
+        return this.#readChunkSize(input);
       case "chunk-end":
-        return readChunkEnd(input);
+        return this.#readChunkEnd(input);
       case "trailers":
-        return readTrailers(input);
+        return this.#readTrailers(input);
       case "done":
         // Nobody asked for this: whatever it is, the connection can't be trusted with another request.
-        keepAlive = false;
+        this.#keepAlive = false;
         return emptyBuffer;
     }
   }
 
-  function readHead(input: Buffer): Buffer {
+  #readHead(input: Buffer): Buffer {
     const end = input.indexOf("\r\n\r\n");
     if (end === -1) {
-      if (input.length > headLimit)
-        throw new Error(`the head of the answer is longer than ${headLimit} bytes`);
+      if (input.length > headLimit) throw new Error(`the head of the answer is longer than ${headLimit} bytes`);
       return input;
     }
     const lines = input.toString("latin1", 0, end).split("\r\n");
     const match = statusLine.exec(lines[0] as string);
     if (match === null) throw new Error("the answer does not begin with an HTTP/1.1 status line");
     const status = Number(match[2]);
+    const message = match[3] ?? "";
     const headers = readFields(lines, 1);
     const rest = input.subarray(end + 4);
     if (status === 101) {
-      state = "done";
-      keepAlive = false;
-      sink.switched({ status, message: match[3] ?? "", headers, chunked: false }, rest);
+      this.#state = "done";
+      this.#sink.switched({ status, message, headers, chunked: false }, rest);
       return emptyBuffer;
     }
     if (status < 200) {
-      sink.interim({ status, message: match[3] ?? "", headers, chunked: false });
+      this.#sink.interim({ status, message, headers, chunked: false });
       return rest;
     }
-    const framing = framingOf(method, status, headers);
-    keepAlive = match[1] === "1" && framing.kind !== "until-close" && !framing.closes;
-    state = framing.kind === "chunked" ? "chunk-size" : framing.kind === "none" ? "fixed" : framing.kind;
-    left = framing.kind === "fixed" ? framing.length : 0;
-    sink.head({ status, message: match[3] ?? "", headers, chunked: framing.kind === "chunked" });
-    if (state === "fixed" && left === 0) finish();
+    const framing = framingOf(this.#method, status, headers);
+    const chunked = framing.kind === "chunked";
+    this.#keepAlive = match[1] === "1" && framing.kind !== "until-close" && !framing.closes;
+    this.#left = framing.kind === "fixed" ? framing.length : 0;
+    this.#state = chunked ? "chunk-size" : framing.kind === "until-close" ? "until-close" : "fixed";
+    this.#sink.head({ status, message, headers, chunked });
+    if (this.#state === "fixed" && this.#left === 0) this.#finish();
     return rest;
   }
 
-  function readBytes(input: Buffer, complete: () => void): Buffer {
+  #readBytes(input: Buffer): Buffer {
+    const left = this.#left;
     if (input.length < left) {
-      left -= input.length;
-      sink.data(input);
+      this.#left -= input.length;
+      this.#sink.data(input);
       return emptyBuffer;
     }
-    const rest = input.subarray(left);
-    sink.data(left === input.length ? input : input.subarray(0, left));
-    left = 0;
-    complete();
-    return rest;
+    this.#left = 0;
+    this.#sink.data(left === input.length ? input : input.subarray(0, left));
+    if (this.#state === "fixed") this.#finish();
+    else this.#state = "chunk-end";
+    return left === input.length ? emptyBuffer : input.subarray(left);
   }
 
-  function readChunkSize(input: Buffer): Buffer {
+  #readChunkSize(input: Buffer): Buffer {
     const end = lineEnd(input);
     if (end === -1) return input;
     const match = chunkSize.exec(input.toString("latin1", 0, end));
     if (match === null) throw new Error("the answer has a chunk without a proper size");
-    left = Number.parseInt(match[1] as string, 16);
-    state = left === 0 ? "trailers" : "chunk";
+    this.#left = Number.parseInt(match[1] as string, 16);
+    this.#state = this.#left === 0 ? "trailers" : "chunk";
     return input.subarray(end + 2);
   }
 
-  function readChunkEnd(input: Buffer): Buffer {
+  #readChunkEnd(input: Buffer): Buffer {
     if (input.length < 2) return input;
     if (input[0] !== 13 || input[1] !== 10) throw new Error("a chunk of the answer is longer than it says");
-    state = "chunk-size";
+    this.#state = "chunk-size";
     return input.subarray(2);
   }
 
-  function readTrailers(input: Buffer): Buffer {
+  #readTrailers(input: Buffer): Buffer {
     if (input.length < 2) return input;
     if (input[0] === 13 && input[1] === 10) {
-      finish();
+      this.#finish();
       return input.subarray(2);
     }
     const end = input.indexOf("\r\n\r\n");
@@ -172,18 +177,17 @@ export function createResponseParser(method: string, sink: ResponseSink): Respon
       if (input.length > headLimit) throw new Error("the trailers of the answer are too long");
       return input;
     }
-    trailers = readFields(input.toString("latin1", 0, end).split("\r\n"), 0);
-    finish();
+    this.#trailers = readFields(input.toString("latin1", 0, end).split("\r\n"), 0);
+    this.#finish();
     return input.subarray(end + 4);
   }
 
-  function finish(): void {
-    state = "done";
-    sink.end(trailers);
+  #finish(): void {
+    this.#state = "done";
+    this.#sink.end(this.#trailers);
   }
 }
 
-const emptyBuffer: Buffer = Buffer.alloc(0);
 const statusLine = /^HTTP\/1\.([01]) ([1-9]\d\d)(?: ([\t\x20-\x7e\x80-\xff]*))?$/;
 const field = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[\t ]*([\t\x20-\x7e\x80-\xff]*)$/;
 const chunkSize = /^([0-9a-fA-F]{1,12})(?:;[\t\x20-\x7e\x80-\xff]*)?$/;

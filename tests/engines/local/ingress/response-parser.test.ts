@@ -1,6 +1,6 @@
 import { request } from "node:http";
 import { expect, test } from "vitest";
-import { createResponseParser } from "../../../../src/engines/local/ingress/response-parser.ts";
+import { ResponseParser } from "../../../../src/engines/local/ingress/response-parser.ts";
 import { startCannedUpstream } from "./support/upstream.ts";
 
 interface Seen {
@@ -19,7 +19,7 @@ function read(text: string, sizes: readonly number[] = [text.length], method = "
   let trailers: readonly string[] = [];
   let whole = false;
   const interim: number[] = [];
-  const parser = createResponseParser(method, {
+  const parser = new ResponseParser(method, {
     interim: (head) => interim.push(head.status),
     head: (head) => Object.assign(seen, { status: head.status, headers: head.headers }),
     data: (chunk) => {
@@ -37,7 +37,7 @@ function read(text: string, sizes: readonly number[] = [text.length], method = "
     parser.push(bytes.subarray(at, at + size));
     at += size;
   }
-  const reusable = parser.reusable();
+  const reusable = parser.reusable;
   parser.close();
   return { ...seen, trailers, interim, whole, reusable };
 }
