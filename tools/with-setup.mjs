@@ -4,11 +4,14 @@
  */
 
 import { createHash } from "node:crypto";
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { cacheFolder, isolated, runJob, SetupProblem, setUp, withTools } from "./setup.mjs";
+import { Interrupted, SetupProblem } from "./problems.mjs";
+import { exitCodeOf } from "./programs.mjs";
+import { makeFolder } from "./provide-folder.mjs";
+import { cacheFolder, isolated, runJob, setUp, withTools } from "./setup.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
@@ -23,6 +26,7 @@ const jobs = /** @type {Readonly<Record<string, readonly string[]>>} */ ({
 });
 
 process.exitCode = await main(process.argv.slice(2)).catch((error) => {
+  if (error instanceof Interrupted) return exitCodeOf(error.signal);
   if (!(error instanceof SetupProblem)) throw error;
   process.stderr.write(`Set-up failed: ${error.message}\n`);
   return 1;
@@ -51,6 +55,6 @@ async function main([job = "", ...args]) {
 function lastingHome() {
   const checkout = createHash("sha256").update(root).digest("hex").slice(0, 8);
   const home = join(cacheFolder(process.env), "homes", `start-${checkout}`);
-  mkdirSync(home, { recursive: true, mode: 0o700 });
+  makeFolder(home);
   return home;
 }

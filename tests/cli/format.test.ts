@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { between, bytes, duration, shortDigest, time, withoutCredentials } from "../../src/cli/format.ts";
+import { between, bytes, duration, shortDigest, time } from "../../src/cli/format.ts";
 
 test.each([
   [0, "0.0s"],
@@ -45,16 +45,4 @@ test("A digest is shown by its first 12 digits", () => {
 test("A time is shown to the second", () => {
   expect(time("2026-11-23T19:05:12.345Z")).toBe("2026-11-23 19:05:12");
   expect(time(undefined)).toBe("");
-});
-
-test.each([
-  ["https://me:secret@forge.test/p", "https://forge.test/p"],
-  ["https://token@forge.test/p", "https://forge.test/p"],
-  ["HTTPS://me:s@cret@forge.test/p", "HTTPS://forge.test/p"],
-  ["ssh://git:secret@forge.test/p", "ssh://git@forge.test/p"],
-  ["ssh://git@forge.test/p", "ssh://git@forge.test/p"],
-  ["git@forge.test:me/p", "git@forge.test:me/p"],
-  ["https://forge.test/a@b", "https://forge.test/a@b"],
-])("The URL %s is shown as %s", (url, shown) => {
-  expect(withoutCredentials(url)).toBe(shown);
 });

@@ -39,7 +39,9 @@ describe("the lines of a log", () => {
   });
 
   test("have no colours", () => {
-    expect(createLogLines().add(train, "\x1b[1;31mred\x1b[0m and \x1b[38:5:1mmore\n")).toEqual(["red and more"]);
+    expect(createLogLines().add(train, "\x1b[1;31mred\x1b[0m and \x1b[38:5:1mmore\n")).toEqual([
+      "red and more",
+    ]);
   });
 
   test("are shown in parts when they have no end", () => {

@@ -55,6 +55,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = 65536  # Head and body in one packet: apart, they would wait for each other.
 
     def do_GET(self):
         self.rfile.read(int(self.headers.get("content-length", 0)))

@@ -1,13 +1,14 @@
 import { resolve } from "node:path";
 import { asFailure } from "../../core/failure.ts";
 import type { DeployRequest, Run } from "../../core/run-state.ts";
+import { withoutCredentials } from "../../core/url-credentials.ts";
 import type { Operations } from "../../operations/operations.ts";
 import type { CliIo, CliStream, CliWiring } from "../cli-io.ts";
 import type { CommandContext, CommandHandler, CommandInput } from "../command-spec.ts";
 import { describeStages, describeUrls } from "../describe-run.ts";
 import { belowFailure } from "../explain-failure.ts";
 import { followRunToEnd } from "../follow-run.ts";
-import { between, withoutCredentials } from "../format.ts";
+import { between } from "../format.ts";
 import { type Interruption, unlessAborted, watchForInterruption } from "../interruption.ts";
 import { announceEngine, notice, outputFormat, paint, recordText } from "../output.ts";
 import { printableText } from "../printable-text.ts";

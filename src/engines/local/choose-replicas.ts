@@ -1,24 +1,22 @@
 import { readdir } from "node:fs/promises";
 
 import type { ServiceTask } from "../../core/run-state.ts";
-import { addressKey } from "./addresses.ts";
-import type { LocalEngineParts } from "./local-engine.ts";
+import type { AddressBook } from "./address-book.ts";
+import type { Layout } from "./layout.ts";
 import type { ReplicaRecord } from "./replica.ts";
 
 /**
- * The replicas of a service before their first start, each with an address of its own, which is added to `givenOut`. A
- * release that is put back has run before: its earlier starts keep their folders and logs.
+ * The replicas of a service before their first start, each with an address of its own. A release that is put back has run
+ * before: its earlier starts keep their folders and logs.
  */
 export async function chooseReplicas(
   task: ServiceTask,
-  { addresses, layout }: Pick<LocalEngineParts, "addresses" | "layout">,
-  givenOut: Set<string>,
+  layout: Layout,
+  addresses: AddressBook,
 ): Promise<readonly ReplicaRecord[]> {
   const records: ReplicaRecord[] = [];
   for (let id = 1; id <= task.stage.replicas; id++) {
-    const address = await addresses.choose(task.stage.port, givenOut);
-    if (address.host !== "127.0.0.1") givenOut.add(address.host);
-    givenOut.add(addressKey(address));
+    const address = await addresses.forReplica(task.stage.port);
     const starts = await lastStart(layout.replicaFolder(task.runId, task.node, id));
     records.push({ id, address, starts, startsBefore: starts, target: address });
   }

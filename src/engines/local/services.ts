@@ -1,5 +1,6 @@
 import type { ServiceStatus, ServiceTask } from "../../core/run-state.ts";
 import type { RollOutOutcome, ServiceName, TaskObserver } from "../../ports/engine.ts";
+import { createAddressBook, keepsPortToItself } from "./address-book.ts";
 import { type Address, addressKey } from "./addresses.ts";
 import { chooseReplicas } from "./choose-replicas.ts";
 import type { LocalEngineParts } from "./local-engine.ts";
@@ -43,21 +44,20 @@ export interface LocalServices {
 const drainTime = 30_000;
 
 export function createServices(parts: LocalEngineParts): LocalServices {
-  const { store, ingress, names, addresses } = parts;
+  const { store, ingress, names } = parts;
+  const addresses = createAddressBook(parts.addresses, parts.random);
   const live = new Map<string, LiveService>();
   /** Replicas that are started or stopped now, by the key of their record. */
   const asides = new Map<string, readonly Replica[]>();
   /** What is drained and stopped in the background, by the same keys. */
   const leaving = new Map<string, Promise<void>>();
-  /** Hosts, and hosts with ports: an address is given out once in a server's life. */
-  const givenOut = new Set<string>();
   let published: Promise<void> = Promise.resolve();
   let stopping = false;
 
   return {
     async takeUp(isUnfinished) {
       for (const [key, record] of store.documents<ServiceRecord>("services")) {
-        giveOut([record.address, ...record.replicas.map(({ address }) => address)]);
+        addresses.add([record.address, ...record.replicas.map(({ address }) => address)]);
         const service: LiveService = { task: record.task, address: record.address, replicas: [] };
         live.set(key, service);
         service.replicas = record.replicas.map((replica) => keep(record.task, replica, { wasReady: true }));
@@ -110,7 +110,7 @@ export function createServices(parts: LocalEngineParts): LocalServices {
     if (before?.task.runId === task.runId && before.task.node === task.node) return { kind: "serving" };
     const aside = candidateKey(key, task);
     await leaving.get(aside);
-    const candidates = await startCandidates(aside, task, observer);
+    const candidates = await startCandidates(aside, task, before, observer);
     try {
       const problem = await firstFailureOrAllReady(candidates, signal);
       if (problem !== undefined) {
@@ -130,10 +130,11 @@ export function createServices(parts: LocalEngineParts): LocalServices {
   async function startCandidates(
     aside: string,
     task: ServiceTask,
+    before: LiveService | undefined,
     observer: TaskObserver,
   ): Promise<readonly Replica[]> {
     const left = store.document<AsideRecord>("asides", aside)?.replicas;
-    const records = left ?? (await chooseReplicas(task, parts, givenOut));
+    const records = left ?? (await chooseNew(task, before));
     let replicas: readonly Replica[] = [];
     replicas = records.map((record) =>
       keep(task, record, {
@@ -145,6 +146,21 @@ export function createServices(parts: LocalEngineParts): LocalServices {
     );
     asides.set(aside, replicas);
     return replicas;
+  }
+
+  async function chooseNew(
+    task: ServiceTask,
+    before: LiveService | undefined,
+  ): Promise<readonly ReplicaRecord[]> {
+    try {
+      return await chooseReplicas(task, parts.layout, addresses);
+    } catch (error) {
+      const elsewhere = before?.replicas
+        .map((replica) => replica.record())
+        .find(({ address, target }) => addressKey(address) !== addressKey(target));
+      if (elsewhere === undefined) throw error;
+      throw keepsPortToItself(task.stage.name, elsewhere.target, error);
+    }
   }
 
   async function dropCandidates(aside: string, candidates: readonly Replica[]): Promise<void> {
@@ -160,8 +176,7 @@ export function createServices(parts: LocalEngineParts): LocalServices {
     before: LiveService | undefined,
   ): Promise<void> {
     const samePort = before?.task.stage.port === task.stage.port;
-    const address = samePort ? before.address : await addresses.choose(task.stage.port, givenOut);
-    giveOut([address]);
+    const address = samePort ? before.address : await addresses.forService(task.stage.port);
     const retiring = before === undefined ? undefined : retiringKey(key, before);
     const service: LiveService = { task, address, replicas: candidates };
     try {
@@ -216,7 +231,7 @@ export function createServices(parts: LocalEngineParts): LocalServices {
     { task, replicas, role }: AsideRecord,
     isUnfinished: (runId: string) => boolean,
   ): void {
-    giveOut(replicas.map(({ address }) => address));
+    addresses.add(replicas.map(({ address }) => address));
     // The run that started a candidate goes on with it, or ends it.
     if (role === "candidate" && isUnfinished(task.runId) && !isLive(task, replicas)) return;
     if (isLive(task, replicas)) {
@@ -316,14 +331,6 @@ export function createServices(parts: LocalEngineParts): LocalServices {
     for (const service of services) service.routed = inRotation(service).map(addressKey).join();
     await ingress.apply(services.map(routeOf));
     for (const service of services) saveStatus(service);
-  }
-
-  function giveOut(used: readonly Address[]): void {
-    for (const address of used) {
-      // Where there is one loopback address, only host and port together are taken.
-      if (address.host !== "127.0.0.1") givenOut.add(address.host);
-      givenOut.add(addressKey(address));
-    }
   }
 }
 

@@ -25,7 +25,7 @@ export function forwardUpgrade(request: IncomingMessage, client: Duplex, first: 
 
   const toClient = (bytes: Buffer): void => {
     frames?.push(bytes);
-    if (!client.write(bytes)) placed?.connection.socket.pause();
+    if (!client.write(Buffer.from(bytes))) placed?.connection.socket.pause();
   };
   const use: ConnectionUse = {
     received(chunk) {
@@ -90,7 +90,7 @@ export function forwardUpgrade(request: IncomingMessage, client: Duplex, first: 
         client.write(responseText(head, found.service.release, ["Connection", "close"]), "latin1");
       },
       data: toClient,
-      end: () => end(() => endSoon(client)),
+      trailers: () => end(() => endSoon(client)),
       switched,
     });
     const head = requestHead(request, {

@@ -4,11 +4,7 @@ import type { Socket } from "node:net";
 import { answer, badAnswer, gone, noReplica, type OwnAnswer, replaced } from "./answers.ts";
 import { type Placed, place, type RoutedService, type Search } from "./choose-target.ts";
 import { hasBody, headerValue, passedTrailers, requestHead, responseHeaders } from "./message-heads.ts";
-import {
-  type ResponseHead,
-  type ResponseParser,
-  type ResponseSink,
-} from "./response-parser.ts";
+import { type ResponseHead, ResponseParser, type ResponseSink } from "./response-parser.ts";
 import type { ConnectionUse } from "./targets.ts";
 
 /** A request's way to its service. */
@@ -20,9 +16,6 @@ export interface Way {
   readonly leaving: () => boolean;
 }
 
-/** Bytes. */
-const smallBody = 16 * 1024;
-
 /**
  * Sends a request on to a replica of its service and the answer back, both as they come.
  *
@@ -31,165 +24,198 @@ const smallBody = 16 * 1024;
  * connection of their own. All others take one that waits, and are sent again, once, when it closes without a byte.
  */
 export function forward(request: IncomingMessage, response: ServerResponse, way: Way): void {
-  const body = hasBody(request);
-  const repeatable = !body && isIdempotent(request.method);
-  let placed: Placed | undefined;
-  let parser: ResponseParser | undefined;
-  let upload: Upload | undefined;
-  let search: Search | undefined;
-  let secondTry = false;
-  let done = false;
-  let answered = false;
+  const exchange = new Exchange(request, response, way);
+  response.once("close", () => exchange.end());
+  exchange.begin();
+}
+
+/** Bytes of a body that is made one text with its head: one write, which is most of what a small answer costs. */
+const smallBody = 16 * 1024;
+
+/** One request and its answer. A class, for it is made for each request, and closures cost more. */
+class Exchange implements ConnectionUse, ResponseSink {
+  readonly #request: IncomingMessage;
+  readonly #response: ServerResponse;
+  readonly #way: Way;
+  readonly #body: boolean;
+  readonly #repeatable: boolean;
+  #search: Search | undefined;
+  #placed: Placed | undefined;
+  #parser: ResponseParser | undefined;
+  #secondTry = false;
+  #answered = false;
+  #done = false;
+  #paused = false;
   /** The last piece of the body, until it is known whether more follows at once. */
-  let held: Buffer | undefined;
-  let paused = false;
+  #held: Buffer | undefined;
 
-  const use: ConnectionUse = {
-    received(chunk) {
-      if (parser === undefined || done) return;
-      try {
-        parser.push(chunk);
-      } catch (error) {
-        fail(badAnswer((error as Error).message));
-        return;
-      }
-      if (answered) finish();
-      else if (held !== undefined) passHeld();
-      else if (response.headersSent) response.flushHeaders();
-    },
-    drained: () => upload?.resume(),
-    ended() {
-      if (done || parser === undefined) return;
-      if (!parser.begun) return; // What it means is decided when the connection is gone.
-      try {
-        parser.close();
-        finish();
-      } catch (error) {
-        fail(badAnswer((error as Error).message));
-      }
-    },
-    closed(error) {
-      if (done) return;
-      if (placed?.reused === true && !secondTry && parser?.begun === false) {
-        secondTry = true;
-        placed.target.release(use);
-        begin();
-        return;
-      }
-      fail(badAnswer(error?.message ?? "it closed the connection without an answer"));
-    },
-    cut() {
-      if (done) return;
-      if (!response.headersSent) fail(replaced());
-      else if (response.chunkedEncoding) end(() => response.end());
-      else end(() => response.destroy());
-    },
-  };
-
-  const sink: ResponseSink = {
-    interim(head) {
-      passInterim(head, request, response);
-    },
-    head(head) {
-      const { release } = (placed as Placed).service;
-      const chunked = head.chunked && request.method !== "HEAD" && request.httpVersionMinor > 0;
-      const headers = responseHeaders(head.headers, release, { chunked });
-      if (way.leaving()) headers.push("Connection", "close");
-      response.sendDate = false;
-      response.writeHead(head.status, head.message, headers);
-    },
-    data(chunk) {
-      passHeld();
-      held = chunk;
-    },
-    end(trailers) {
-      answered = true;
-      if (trailers.length > 0 && response.chunkedEncoding) {
-        response.addTrailers(passedTrailers(trailers) as [string, string][]);
-      }
-      // Head and body as one text are one write, which is most of what a small answer costs.
-      if (held === undefined) response.end();
-      else if (held.length > smallBody) response.end(held);
-      else response.end(held.toString("latin1"), "latin1");
-      held = undefined;
-    },
-    switched() {
-      throw new Error("it switched protocols without being asked");
-    },
-  };
-
-  response.once("close", () => end(() => {}));
-  begin();
-
-  function begin(): void {
-    placed = undefined;
-    parser = undefined;
-    search = place({
-      service: way.service,
-      use,
-      reuse: repeatable && !secondTry,
-      placed: send,
-      failed: (service) => fail(service === undefined ? gone() : noReplica()),
-    });
+  constructor(request: IncomingMessage, response: ServerResponse, way: Way) {
+    this.#request = request;
+    this.#response = response;
+    this.#way = way;
+    this.#body = hasBody(request);
+    this.#repeatable = !this.#body && isIdempotent(request.method);
   }
 
-  function send(found: Placed): void {
-    placed = found;
-    parser = new ResponseParser(request.method ?? "GET", sink);
-    const { socket } = found.connection;
-    const { target, prefix } = way;
-    const connection = repeatable ? "keep-alive" : "close";
-    socket.write(
-      requestHead(request, { target, prefix, connection, defaultHost: found.target.key }),
-      "latin1",
-    );
-    if (body) upload = startUpload(request, socket);
-  }
-
-  function passHeld(): void {
-    if (held === undefined) return;
-    const more = response.write(held);
-    held = undefined;
-    if (more || paused) return;
-    paused = true;
-    (placed as Placed).connection.socket.pause();
-    response.once("drain", () => {
-      paused = false;
-      if (!done) placed?.connection.socket.resume();
-    });
-  }
-
-  /** The answer is whole, and so the replica is done with; a slow client may still be reading. */
-  function finish(): void {
-    done = true;
-    const { target, connection } = placed as Placed;
-    if (repeatable && parser?.reusable === true) {
-      connection.socket.resume();
-      target.keep(connection);
-    } else {
-      connection.socket.destroy();
-    }
-    target.release(use);
-  }
-
-  function fail(own: OwnAnswer): void {
-    end(() => {
-      if (response.headersSent) response.destroy();
-      else answer(response, own, { close: way.leaving() });
+  begin(): void {
+    this.#placed = undefined;
+    this.#parser = undefined;
+    this.#search = place({
+      service: this.#way.service,
+      use: this,
+      reuse: this.#repeatable && !this.#secondTry,
+      placed: (found) => this.#send(found),
+      failed: (service) => this.#fail(service === undefined ? gone() : noReplica()),
     });
   }
 
   /** Ends the work on this request before its answer is whole. */
-  function end(tellClient: () => void): void {
-    if (done) return;
-    done = true;
-    if (placed === undefined) {
-      search?.giveUp();
+  end(): void {
+    if (this.#done) return;
+    this.#done = true;
+    if (this.#placed === undefined) {
+      this.#search?.giveUp();
     } else {
-      placed.connection.socket.destroy();
-      placed.target.release(use);
+      this.#placed.connection.socket.destroy();
+      this.#placed.target.release(this);
     }
-    tellClient();
+  }
+
+  #send(found: Placed): void {
+    this.#placed = found;
+    this.#parser = new ResponseParser(this.#request.method ?? "GET", this);
+    const { socket } = found.connection;
+    const head = requestHead(this.#request, {
+      target: this.#way.target,
+      prefix: this.#way.prefix,
+      connection: this.#repeatable ? "keep-alive" : "close",
+      defaultHost: found.target.key,
+    });
+    socket.write(head, "latin1");
+    if (this.#body) startUpload(this.#request, socket);
+  }
+
+  // What the replica's connection tells.
+
+  received(chunk: Buffer): void {
+    if (this.#parser === undefined || this.#done) return;
+    try {
+      this.#parser.push(chunk);
+    } catch (error) {
+      this.#fail(badAnswer((error as Error).message));
+      return;
+    }
+    if (this.#answered) this.#finish();
+    else if (this.#held !== undefined) this.#passHeld();
+    else if (this.#response.headersSent) this.#response.flushHeaders();
+  }
+
+  drained(): void {
+    if (this.#body && !this.#done) this.#request.resume();
+  }
+
+  ended(): void {
+    // What the end of a connection without a byte means is decided when it is gone.
+    if (this.#done || this.#parser?.begun !== true) return;
+    try {
+      this.#parser.close();
+    } catch (error) {
+      this.#fail(badAnswer((error as Error).message));
+      return;
+    }
+    this.#finish();
+  }
+
+  closed(error: Error | undefined): void {
+    if (this.#done) return;
+    if (this.#placed?.reused === true && !this.#secondTry && this.#parser?.begun === false) {
+      this.#secondTry = true;
+      this.#placed.target.release(this);
+      this.begin();
+      return;
+    }
+    this.#fail(badAnswer(error?.message ?? "it closed the connection without an answer"));
+  }
+
+  cut(): void {
+    if (this.#done) return;
+    if (!this.#response.headersSent) {
+      this.#fail(replaced());
+      return;
+    }
+    this.end();
+    // Only a body in chunks can end before its time and still be taken for whole.
+    if (this.#response.chunkedEncoding) this.#response.end();
+    else this.#response.destroy();
+  }
+
+  // What the answer consists of.
+
+  interim(head: ResponseHead): void {
+    passInterim(head, this.#request, this.#response);
+  }
+
+  head(head: ResponseHead): void {
+    const { release } = (this.#placed as Placed).service;
+    const chunked = head.chunked && this.#request.method !== "HEAD" && this.#request.httpVersionMinor > 0;
+    const headers = responseHeaders(head.headers, release, { chunked });
+    if (this.#way.leaving()) headers.push("Connection", "close");
+    this.#response.sendDate = false;
+    this.#response.writeHead(head.status, head.message, headers);
+  }
+
+  data(chunk: Buffer): void {
+    this.#passHeld();
+    this.#held = chunk;
+  }
+
+  trailers(trailers: readonly string[]): void {
+    const held = this.#held;
+    this.#held = undefined;
+    this.#answered = true;
+    if (trailers.length > 0 && this.#response.chunkedEncoding) {
+      this.#response.addTrailers(passedTrailers(trailers) as [string, string][]);
+    }
+    if (held === undefined) this.#response.end();
+    else if (held.length > smallBody) this.#response.end(Buffer.from(held));
+    else this.#response.end(held.toString("latin1"), "latin1");
+  }
+
+  switched(): void {
+    throw new Error("it switched protocols without being asked");
+  }
+
+  #passHeld(): void {
+    if (this.#held === undefined) return;
+    const more = this.#response.write(Buffer.from(this.#held));
+    this.#held = undefined;
+    if (more || this.#paused) return;
+    this.#paused = true;
+    this.#placed?.connection.socket.pause();
+    this.#response.once("drain", () => {
+      this.#paused = false;
+      if (!this.#done) this.#placed?.connection.socket.resume();
+    });
+  }
+
+  /** The answer is whole, and so the replica is done with; a slow client may still be reading. */
+  #finish(): void {
+    this.#done = true;
+    const { target, connection } = this.#placed as Placed;
+    if (this.#repeatable && this.#parser?.reusable === true) {
+      if (this.#paused) connection.socket.resume();
+      target.keep(connection);
+    } else {
+      connection.socket.destroy();
+    }
+    target.release(this);
+  }
+
+  #fail(own: OwnAnswer): void {
+    if (this.#done) return;
+    this.end();
+    if (this.#response.headersSent) this.#response.destroy();
+    else answer(this.#response, own, { close: this.#way.leaving() });
   }
 }
 
@@ -199,12 +225,8 @@ function isIdempotent(method: string | undefined): boolean {
   );
 }
 
-interface Upload {
-  resume(): void;
-}
-
-/** The body as it comes, no faster than the replica takes it. */
-function startUpload(request: IncomingMessage, socket: Socket): Upload {
+/** The body as it comes, no faster than the replica takes it: paused here, resumed when the connection has drained. */
+function startUpload(request: IncomingMessage, socket: Socket): void {
   const chunked = request.headers["transfer-encoding"] !== undefined;
   request.on("data", (chunk: Buffer) => {
     if (socket.destroyed) return;
@@ -218,7 +240,6 @@ function startUpload(request: IncomingMessage, socket: Socket): Upload {
     const trailers = passedTrailers(request.rawTrailers).map(([name, value]) => `${name}: ${value}\r\n`);
     socket.write(`0\r\n${trailers.join("")}\r\n`, "latin1");
   });
-  return { resume: () => request.resume() };
 }
 
 /** 100 only to clients that wait for it, and early hints in the form that Node can send. */

@@ -12,9 +12,10 @@ export interface ResponseSink {
   /** An interim answer: 100, 102, 103. */
   interim(head: ResponseHead): void;
   head(head: ResponseHead): void;
+  /** A part of what was pushed, in the same memory. */
   data(chunk: Buffer): void;
-  /** Trailers are names and values in turn. */
-  end(trailers: readonly string[]): void;
+  /** The end of the answer. Trailers are names and values in turn, often none. */
+  trailers(trailers: readonly string[]): void;
   /** 101: what follows, from `rest` on, is no longer HTTP. */
   switched(head: ResponseHead, rest: Buffer): void;
 }
@@ -57,7 +58,7 @@ export class ResponseParser {
     return this.#state === "done" && this.#keepAlive;
   }
 
-  /** Throws an Error when what came is not HTTP/1.1 as RFC 9112 has it. */
+  /** Throws an Error when what came is not HTTP/1.1 as RFC 9112 has it. Keeps nothing of the chunk's memory. */
   push(chunk: Buffer): void {
     this.#begun = true;
     let rest = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk]);
@@ -67,7 +68,7 @@ export class ResponseParser {
       rest = this.#step(rest);
       // Not enough for a line yet: what is here waits for more.
       if (rest === before) {
-        this.#held = rest;
+        this.#held = Buffer.from(rest);
         return;
       }
     }
@@ -106,7 +107,8 @@ export class ResponseParser {
   #readHead(input: Buffer): Buffer {
     const end = input.indexOf("\r\n\r\n");
     if (end === -1) {
-      if (input.length > headLimit) throw new Error(`the head of the answer is longer than ${headLimit} bytes`);
+      if (input.length > headLimit)
+        throw new Error(`the head of the answer is longer than ${headLimit} bytes`);
       return input;
     }
     const lines = input.toString("latin1", 0, end).split("\r\n");
@@ -184,7 +186,7 @@ export class ResponseParser {
 
   #finish(): void {
     this.#state = "done";
-    this.#sink.end(this.#trailers);
+    this.#sink.trailers(this.#trailers);
   }
 }
 

@@ -4,6 +4,7 @@ import { type Address, addressKey } from "../addresses.ts";
 
 /** What a connection to a replica is used for at the moment. */
 export interface ConnectionUse {
+  /** The chunk is only good until this returns: its memory is used again for the next. */
   received(chunk: Buffer): void;
   /** What was written has gone out. */
   drained(): void;
@@ -56,6 +57,8 @@ const keptConnections = 128;
 /** Milliseconds; gunicorn closes an idle connection after 2 s, uvicorn and Node after 5. */
 const idleTime = 1_500;
 const connectTime = 5_000;
+/** One for all connections: what is read is dealt with before the next read, and a buffer for each read costs more. */
+const readBuffer = Buffer.alloc(64 * 1024);
 
 export function createTargets(): Targets {
   const targets = new Map<string, Target>();
@@ -143,7 +146,21 @@ function createTarget(key: string, address: Address): Target {
  * for the request of whatever connection it has accepted, and would be kept from all others by one that says nothing.
  */
 function openConnection({ host, port }: Address, use: ConnectionUse, onOpen: () => void): Connection {
-  const socket = connect({ host, port, noDelay: true, autoSelectFamily: false });
+  const socket = connect({
+    host,
+    port,
+    noDelay: true,
+    autoSelectFamily: false,
+    onread: {
+      buffer: readBuffer,
+      callback(length) {
+        // An answer to no request, or a late one: nothing on this connection can be told apart any more.
+        if (connection.use === undefined) socket.destroy();
+        else connection.use.received(readBuffer.subarray(0, length));
+        return true;
+      },
+    },
+  });
   const connection: Connection = { socket, use, idleSince: 0 };
   let failed: Error | undefined;
   socket.setTimeout(connectTime, () =>
@@ -152,11 +169,6 @@ function openConnection({ host, port }: Address, use: ConnectionUse, onOpen: () 
   socket.once("connect", () => {
     socket.setTimeout(0);
     onOpen();
-  });
-  socket.on("data", (chunk: Buffer) => {
-    // An answer to no request, or a late one: nothing on this connection can be told apart any more.
-    if (connection.use === undefined) socket.destroy();
-    else connection.use.received(chunk);
   });
   socket.on("drain", () => connection.use?.drained());
   socket.on("end", () => {

@@ -25,7 +25,7 @@ function read(text: string, sizes: readonly number[] = [text.length], method = "
     data: (chunk) => {
       seen.body += chunk.toString("latin1");
     },
-    end: (found) => {
+    trailers: (found) => {
       whole = true;
       trailers = found;
     },
@@ -34,7 +34,9 @@ function read(text: string, sizes: readonly number[] = [text.length], method = "
   const bytes = Buffer.from(text, "latin1");
   for (let at = 0, turn = 0; at < bytes.length; turn++) {
     const size = sizes[turn % sizes.length] as number;
-    parser.push(bytes.subarray(at, at + size));
+    const chunk = Buffer.from(bytes.subarray(at, at + size));
+    parser.push(chunk);
+    chunk.fill("#"); // Its memory is used again for the next.
     at += size;
   }
   const reusable = parser.reusable;

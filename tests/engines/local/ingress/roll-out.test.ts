@@ -13,7 +13,7 @@ import { routeTo } from "./support/routes.ts";
 import { startUpstream } from "./support/upstream.ts";
 
 const route = routeTo([]);
-/** Of twenty requests: fourteen GET, four POST, a slow one, an upload of half a megabyte. */
+/** Of twenty requests: fourteen GET, four POST, a slow POST, an upload of half a megabyte. */
 const kinds = [
   ...(["GET", "GET", "GET", "POST", "GET", "GET", "GET", "slow", "GET", "POST"] as const),
   ...(["GET", "GET", "POST", "GET", "GET", "GET", "upload", "GET", "GET", "POST"] as const),
