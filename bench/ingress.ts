@@ -2,13 +2,15 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { createIngress } from "../src/engines/local/ingress/ingress.ts";
+import { controlPath, type IngressProgram } from "../src/engines/local/ingress/control.ts";
+import { createIngress, ingressFlags } from "../src/engines/local/ingress/ingress.ts";
 import { readStateFile } from "../src/engines/local/ingress/ingress-state.ts";
 import { runCommand } from "../src/lib/run-command.ts";
+import { spawnDetached } from "../src/lib/spawn-detached.ts";
 import type { BenchRow } from "./row.ts";
-import { median } from "./tool.ts";
+import { installed, median } from "./tool.ts";
 
 interface Place {
   readonly host: string;
@@ -23,15 +25,17 @@ interface Load {
 }
 
 const upstream: Place = { host: "127.71.200.1", port: 5000, path: "/" };
-const haproxy: Place = { host: "127.71.200.2", port: 8080, path: "/bench/serve/" };
+const version = "bench";
+const haproxy = { program: "haproxy", host: "127.71.200.2", port: 8080, path: "/bench/serve/" };
 
 /** Requests through the ingress to a bare Node server, against the same without it, and through HAProxy. */
 export async function run(): Promise<readonly BenchRow[]> {
   const folder = mkdtempSync(join(tmpdir(), "bench-ingress-"));
-  const ingress = createIngress({ folder, version: "bench", listen: { host: "127.71.200.3", port: 8080 } });
+  const ingress = createIngress({ folder, version, listen: { host: "127.71.200.3", port: 8080 } });
   const children: ChildProcess[] = [];
   try {
     children.push(await startUpstream());
+    await startInstalled(folder);
     await ingress.apply([
       {
         namespace: "bench",
@@ -145,6 +149,28 @@ async function loads(
   return found;
 }
 
+/** The compiled programs, as the package has them; `createIngress` finds them running and takes them up. */
+async function startInstalled(folder: string): Promise<void> {
+  const program: IngressProgram = {
+    node: process.execPath,
+    flags: ingressFlags,
+    module: join(dirname(installed), "..", "dist", "ingress-process.js"),
+    args: [folder, controlPath(folder), version],
+  };
+  const holder = join(dirname(program.module), "ingress-holder.js");
+  await spawnDetached({
+    file: process.execPath,
+    args: [holder, folder, JSON.stringify(program)],
+    env: {},
+    cwd: folder,
+    logFile: join(folder, "ingress.log"),
+  });
+  for (let waited = 0; readStateFile(folder) === undefined; waited += 20) {
+    if (waited > 10_000) throw new Error("The compiled ingress does not start.");
+    await sleep(20);
+  }
+}
+
 async function startUpstream(): Promise<ChildProcess> {
   const program = `require("node:http")
     .createServer((request, response) => response.setHeader("Content-Type", "application/json").end('{"y":"hello"}'))
@@ -175,7 +201,7 @@ backend back
   server one ${upstream.host}:${upstream.port}
 `,
   );
-  const child = spawn("haproxy", ["-f", file], { stdio: "ignore" });
+  const child = spawn(haproxy.program, ["-f", file], { stdio: "ignore" });
   const started = await Promise.race([
     once(child, "spawn").then(() => true),
     once(child, "error").then(() => false),

@@ -297,7 +297,6 @@ export const commandTable: readonly CommandSpec[] = [
   {
     words: ["completion"],
     summary: "Print the completion script of a shell",
-    description: ["bash needs the package bash-completion."],
     arguments: [
       {
         name: "SHELL",

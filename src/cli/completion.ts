@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { RootCommand, script } from "@bomb.sh/tab";
 import { commandGroups, commandTable } from "./command-table.ts";
 
@@ -7,12 +8,14 @@ export type CompletionShell = (typeof completionShells)[number];
 
 /** The script that teaches a shell to complete `bodywork` and `bw`: it asks `bodywork complete -- WORDS`. */
 export function completionScript(shell: CompletionShell): string {
+  if (shell === "bash") {
+    return readFileSync(new URL("./bash-completion.bash", import.meta.url), "utf8");
+  }
   return printed(() => script(shell, "bodywork", "bodywork")) + shortNames[shell];
 }
 
 /** The short name is completed like the long one. */
-const shortNames: Readonly<Record<CompletionShell, string>> = {
-  bash: "complete -F __bodywork_complete bw\n",
+const shortNames: Readonly<Record<Exclude<CompletionShell, "bash">, string>> = {
   zsh: "compdef _bodywork bw\n",
   fish: "complete -c bw -w bodywork\n",
   powershell: "Register-ArgumentCompleter -CommandName 'bw' -ScriptBlock $__bodyworkCompleterBlock\n",

@@ -31,6 +31,12 @@ export function explainFailure(
   };
 }
 
+/** The same as data, for `--output json` and `yaml`. */
+export function failureRecord(error: unknown) {
+  const { code, message, details, hint } = asFailure(error);
+  return { error: { code, message, details, hint } };
+}
+
 /** The details, indented, and the hint of a failure or a failed run. */
 export function belowFailure({
   details,

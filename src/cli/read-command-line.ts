@@ -26,7 +26,7 @@ export function readCommandLine(argv: readonly string[], width: number | undefin
     },
   });
   try {
-    program.parse([...argv], { from: "user" });
+    program.parse(argv[0] === "help" ? [...argv.slice(1), "--help"] : [...argv], { from: "user" });
   } catch (error) {
     if (error instanceof WrongUsage) return usageError(error.command, error.message);
     if (error instanceof VersionAsked) return { kind: "version" };
@@ -109,6 +109,9 @@ function addArgument(command: Command, spec: ArgumentSpec): void {
       .filter(Boolean)
       .join(" "),
     (value: string) => {
+      if (spec.required && value === "") {
+        throw new WrongUsage(command, `Invalid value for '${spec.name}': it is empty.`);
+      }
       check(command, spec.name, value, spec);
       return value;
     },
@@ -140,7 +143,7 @@ function addOption(command: Command, spec: OptionSpec): void {
 /** What commander prints or exits for comes to us instead. */
 function prepared(command: Command, hooks: ProgramHooks): Command {
   return command
-    .helpOption("--help", "Show this help")
+    .helpOption("-h, --help", "Show this help")
     .helpCommand(false)
     .configureOutput({
       writeOut: hooks.onHelp,
@@ -198,9 +201,9 @@ function usageMessage(error: CommanderError, command: Command): string {
       if (command.options.some(({ long }) => long === quoted.split("=")[0])) {
         return `Option '${quoted.split("=")[0]}' does not take a value.`;
       }
-      return `No such option: ${quoted.split("=")[0]}${didYouMean}`;
+      return `No such option: ${quoted.split("=")[0]}${didYouMean && `.${didYouMean}`}`;
     case "commander.unknownCommand":
-      return `No such command '${command.args[0] ?? quoted}'.${didYouMean}`;
+      return `No such command '${command.args[0] ?? quoted}'.${notHere(command.args[0]) ?? didYouMean}`;
     case "commander.excessArguments": {
       const extra = command.args.slice(command.registeredArguments.length);
       return `Got unexpected extra argument${extra.length === 1 ? "" : "s"} (${extra.join(" ")})`;
@@ -208,6 +211,13 @@ function usageMessage(error: CommanderError, command: Command): string {
     default:
       return error.message.replace(/^error: /, "");
   }
+}
+
+/** Of words that the original knows. */
+function notHere(word = ""): string | undefined {
+  return /^(cronjobs?|secrets?|configure-cluster|stage)$/.test(word)
+    ? " Secrets, cronjobs and Kubernetes are not in this version."
+    : undefined;
 }
 
 interface Checked {

@@ -1,4 +1,5 @@
 import type { CliIo, CliWiring } from "./cli-io.ts";
+import type { ReadCommandLine } from "./read-command-line.ts";
 
 /**
  * The whole command line: arguments in, exit code out (0 done, 1 failed or refused, 2 wrong usage, 130 when a second
@@ -28,7 +29,12 @@ export async function runCli(argv: readonly string[], io: CliIo, wiring: CliWiri
       }
       case "command": {
         const handler = await read.spec.load();
-        return await handler(read.input, { io, wiring });
+        try {
+          return await handler(read.input, { io, wiring });
+        } catch (error) {
+          await printFailureRecord(error, read, io);
+          throw error;
+        }
       }
     }
   } catch (error) {
@@ -37,6 +43,21 @@ export async function runCli(argv: readonly string[], io: CliIo, wiring: CliWiri
     io.stderr.write(`${lines.join("\n")}\n`);
     return exitCode;
   }
+}
+
+/** With `--output json` or `yaml` a program reads standard output: it finds the failure's code there. */
+async function printFailureRecord(
+  error: unknown,
+  { spec, input }: Extract<ReadCommandLine, { readonly kind: "command" }>,
+  io: CliIo,
+): Promise<void> {
+  if (!spec.options.some(({ name }) => name === "output")) return;
+  const [{ outputFormat, recordText }, { failureRecord }] = await Promise.all([
+    import("./output.ts"),
+    import("./explain-failure.ts"),
+  ]);
+  const format = outputFormat(input);
+  if (format !== "table") io.stdout.write(await recordText(format, failureRecord(error)));
 }
 
 function printVersion(io: CliIo, wiring: CliWiring): number {

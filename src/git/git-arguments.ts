@@ -49,6 +49,11 @@ export function symrefArguments(url: RepositoryUrl): readonly string[] {
   return ["ls-remote", "--quiet", "--symref", "--", url.address, "HEAD"];
 }
 
+/** All 40 digits of the commit whose name begins so. */
+export function commitNameArguments(beginning: string): readonly string[] {
+  return ["rev-parse", "--verify", "--quiet", "--end-of-options", `${beginning}^{commit}`];
+}
+
 /**
  * The first of the revisions that is there, as one line of fields divided by NUL: hash, short hash, author, date,
  * subject, and the branches at it.

@@ -47,7 +47,9 @@ export function parseRepositoryUrl(text: string, insecureHosts: readonly string[
   const unknown = (): never =>
     refuse(
       "cannot identify connection protocol, only HTTPS, SSH and file URLs are supported",
-      "Write https://HOST/PATH, ssh://USER@HOST/PATH, USER@HOST:PATH or file:///PATH.",
+      text.startsWith("/")
+        ? `For a repository on this machine write ${pathToFileURL(text).href}`
+        : "Write https://HOST/PATH, ssh://USER@HOST/PATH, USER@HOST:PATH or file:///PATH.",
     );
   const malformed = (what: string): never => refuse(what, "Check the address for typing errors.");
 

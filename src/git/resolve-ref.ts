@@ -3,6 +3,7 @@ import { nearName } from "../core/near-name.ts";
 import { printable } from "../core/printable.ts";
 import type { RunCommit } from "../core/run-state.ts";
 import {
+  commitNameArguments,
   isCommitName,
   listRefsArguments,
   logArguments,
@@ -120,6 +121,7 @@ export async function refNotFound(
   }
   const near = ref === undefined ? undefined : nearName(ref, [...branches, ...tags]);
   const looksShort = ref !== undefined && /^[0-9a-f]{7,39}$/i.test(ref);
+  const whole = looksShort ? await wholeCommitName(machine, mirror, ref) : undefined;
   return new Failure(
     "ref-not-found",
     ref === undefined
@@ -128,13 +130,27 @@ export async function refNotFound(
     {
       details: [listed("Branches", branches), ...(tags.length === 0 ? [] : [listed("Tags", tags)])],
       hint:
-        near !== undefined
-          ? `Did you mean --branch ${near}?`
+        (whole ?? near) !== undefined
+          ? `Did you mean --branch ${whole ?? near}?`
           : looksShort
             ? "Name a commit by all its 40 digits."
             : "Name one of them with --branch.",
     },
   );
+}
+
+/** Undefined when the mirror has no commit, or several, whose name begins so. */
+async function wholeCommitName(
+  machine: GitMachine,
+  mirror: string,
+  beginning: string,
+): Promise<string | undefined> {
+  const { exitCode, stdout } = await runGit(machine, {
+    gitDir: mirror,
+    args: commitNameArguments(beginning),
+    timeout: 60_000,
+  });
+  return exitCode === 0 ? stdout.trim() : undefined;
 }
 
 async function namesBelow(machine: GitMachine, mirror: string, prefix: string): Promise<readonly string[]> {

@@ -15,24 +15,39 @@ describe("the script of a shell", () => {
     expect(stdout).toBe(completionScript(shell));
   });
 
-  test("is one that bash can read, and completes there", async () => {
+  test("completes in a bash that knows nothing else, and evaluates nothing that was typed", async () => {
     const folder = temporaryFolder();
     writeFileSync(join(folder, "script"), completionScript("bash"));
-    // A bodywork that says how it was asked, and offers one word.
+    // A bodywork that says how it was asked, and offers three words.
     const script = [
-      'bodywork() { echo "$@" >asked; printf "deployment\\tDeploy\\n:4\\n"; }',
-      "_get_comp_words_by_ref() { words=(bodywork create de); cword=2; cur=de; prev=create; }",
+      'bodywork() { echo "$@" >>asked; printf "deployment\\tDeploy\\njson\\t\\n--branch\\tBranch\\n:4\\n"; }',
       "source ./script",
-      "COMP_WORDS=(bodywork create de) COMP_CWORD=2 COMP_LINE='bodywork create de' COMP_POINT=18",
-      '"$(complete -p bw | sed "s/.*-F \\([^ ]*\\).*/\\1/")" 2>/dev/null',
-      'set -- $COMPREPLY; echo "$1"',
+      "source ./script", // As a shell does that reads its settings again.
+      'complete -p bw | grep -o "\\-F [a-z_]*"',
+      "try() { COMP_LINE=$1 COMP_POINT=$2; __bodywork_complete; echo $COMPREPLY; }",
+      "try 'bodywork create de' 18",
+      "try 'bodywork create de --later' 18",
+      "try 'bodywork get runs --output=js' 29",
+      "try 'bodywork create deployment $(touch evil) --b' 44",
+      "try 'bodywork get ' 13",
       "cat asked",
+      "ls",
     ].join("\n");
     const { stdout, stderr } = await runCommand("bash", ["-c", script], {
       env: { PATH: process.env.PATH ?? "" },
       cwd: folder,
     });
-    expect({ stdout, stderr }).toEqual({ stdout: "deployment\ncomplete -- create de\n", stderr: "" });
+    expect(stderr).toBe("");
+    expect(stdout.split("\n")).toEqual([
+      "-F __bodywork_complete",
+      ...["deployment", "deployment", "json", "--branch", "deployment"],
+      "complete -- create de",
+      "complete -- create de",
+      "complete -- get runs --output=js",
+      "complete -- create deployment $(touch evil) --b",
+      "complete -- get ",
+      ...["asked", "script", ""],
+    ]);
   });
 });
 

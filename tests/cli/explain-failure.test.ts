@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { parse } from "yaml";
 import { explainFailure } from "../../src/cli/explain-failure.ts";
 import { Failure, type FailureCode, failureCatalogue } from "../../src/core/failure.ts";
 import { rawControl } from "./support/control-characters.ts";
@@ -61,6 +62,21 @@ test("Whatever a command throws is explained on standard error", async () => {
     stdout: "",
     stderr: "Error: The store is damaged.\nHint: Restore it.\n",
   });
+});
+
+test.each([
+  ["get deployments --output json", (text: string): unknown => JSON.parse(text)],
+  ["create deployment https://forge.test/p --output yaml", (text: string): unknown => parse(text)],
+])("It is a record on standard output for a program that reads it: %s", async (line, read) => {
+  const fails = async (): Promise<never> => {
+    throw new Failure("store-damaged", "The store is damaged.", { hint: "Restore it." });
+  };
+  const { exitCode, stdout, stderr } = await run(line, { operations: { deployments: fails, deploy: fails } });
+  expect(exitCode).toBe(1);
+  expect(read(stdout)).toEqual({
+    error: { code: "store-damaged", message: "The store is damaged.", details: [], hint: "Restore it." },
+  });
+  expect(stderr).toContain("Error: The store is damaged.\nHint: Restore it.\n");
 });
 
 test("A command that a test gives nothing to is a fault of ours, with its stack when debugging", async () => {

@@ -15,12 +15,16 @@ describe("wrong usage exits with 2 and says on standard error what is wrong", ()
     ["create deploymnt", "No such command 'deploymnt'. Did you mean 'deployment'?"],
     ["get deployments --foo", "No such option: --foo"],
     ["create deployment u --foo=bar", "No such option: --foo"],
-    ["create deployment u --brnch main", "No such option: --brnch Did you mean '--branch'?"],
+    ["create deployment u --brnch main", "No such option: --brnch. Did you mean '--branch'?"],
     ["create deployment u -b main", "No such option: -b"],
     ["create deployment u --branch", "Option '--branch' requires an argument."],
     ["delete deployment d --yes=please", "Option '--yes' does not take a value."],
     ["create deployment u v", "Got unexpected extra argument (v)"],
     ["create deployment u C=d e", "Got unexpected extra arguments (C=d e)"],
+    [
+      "create cronjob u",
+      "No such command 'cronjob'. Secrets, cronjobs and Kubernetes are not in this version.",
+    ],
     ["version now", "Got unexpected extra argument (now)"],
     ["create deployment u --retries a", "Invalid value for '--retries': 'a' is not a valid integer."],
     ["create deployment u --retries=1.5", "Invalid value for '--retries': '1.5' is not a valid integer."],
@@ -60,6 +64,14 @@ describe("wrong usage exits with 2 and says on standard error what is wrong", ()
     );
   });
 
+  test("also when a script's variable is empty where an argument must be", async () => {
+    const { exitCode, stderr } = await run(["create", "deployment", ""]);
+    expect({ exitCode, stderr }).toEqual({
+      exitCode: 2,
+      stderr: expect.stringContaining("Error: Invalid value for 'GIT_URL': it is empty.\n"),
+    });
+  });
+
   test("without control characters of what was typed", async () => {
     const { stderr } = await run(["\x1b[31mred"]);
     expect(stderr).toContain("No such command '\\x1b[31mred'.");
@@ -78,6 +90,16 @@ describe("--help exits with 0 and prints to standard output", () => {
     const { exitCode, stdout, stderr } = await run(`${path} --help`);
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
     expect(stdout).toMatch(new RegExp(`^Usage: bodywork ${path}`.trim()));
+  });
+
+  test.each([
+    ["-h", "--help"],
+    ["help", "--help"],
+    ["help create", "create --help"],
+    ["create deployment -h", "create deployment --help"],
+    ["help create deployment", "create deployment --help"],
+  ])("may be asked for as %s", async (asked, same) => {
+    expect(await run(asked)).toEqual(await run(same));
   });
 
   test("of the tool lists every command but the hidden ones", async () => {

@@ -5,8 +5,9 @@ import { stageGraph } from "../../src/core/dag.ts";
 import { type ParsedProject, parseProject } from "../../src/core/parse-project.ts";
 import { planDeployment } from "../../src/core/plan.ts";
 import { refusals } from "../../src/core/project-rules.ts";
+import { createRandom, type Random } from "../support/random.ts";
 import { seed as firstSeed, times } from "../support/soak.ts";
-import { createRandom, mutatedFile, type Random } from "./support/mutate.ts";
+import { mutatedFile } from "./support/mutate.ts";
 
 const runs = times(20_000, 500_000);
 /** Milliseconds. */

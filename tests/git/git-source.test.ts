@@ -130,8 +130,12 @@ describe("A ref becomes one commit", () => {
     expect(failure).toMatchObject({ code: "ref-not-found", hint: "Did you mean --branch develop?" });
     expect(failure.message).toContain("Git clone failed");
     expect(failure.details).toEqual(["Branches: develop, main", "Tags: v1"]);
-    const short = (await git("rev-parse", "HEAD")).slice(0, 10);
-    expect(await failureOf(resolve(source, { url, ref: short }))).toMatchObject({
+    const whole = await git("rev-parse", "HEAD");
+    expect(await failureOf(resolve(source, { url, ref: whole.slice(0, 10) }))).toMatchObject({
+      code: "ref-not-found",
+      hint: `Did you mean --branch ${whole}?`,
+    });
+    expect(await failureOf(resolve(source, { url, ref: "0".repeat(10) }))).toMatchObject({
       code: "ref-not-found",
       hint: expect.stringContaining("40 digits"),
     });

@@ -173,6 +173,12 @@ describe("The address of a repository", () => {
     });
   });
 
+  it("says how to write a folder of this machine", () => {
+    expect(parsed("/srv/my project")).toMatchObject({ code: "repository-url" });
+    expect(parsed("/srv/name")).toMatchObject({ hint: expect.stringContaining("file:///srv/name") });
+    expect(parsed("./name")).toMatchObject({ hint: expect.stringContaining("file:///PATH") });
+  });
+
   it("never shows the credentials in it, whether it is accepted or refused", () => {
     const texts = [
       "https://canary-user:canary-pass@example.com/a",

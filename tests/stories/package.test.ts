@@ -1,8 +1,12 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { globSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { type CommandResult, runCommand } from "../../src/lib/run-command.ts";
+import { makeProject } from "../support/git-project.ts";
+import { answering, batch, projectFile, service } from "../support/pipelines.ts";
+import { temporaryFolder } from "../support/temporary.ts";
+import { placesIn, placesOfThisMachine } from "../tools/support/places.ts";
 
 const root = join(import.meta.dirname, "..", "..");
 const folder = mkdtempSync(join(tmpdir(), "package-"));
@@ -41,6 +45,26 @@ test("the package has what runs and what people read, and nothing of the develop
   ]);
 });
 
+test("the package has the programs that run beside the tool, and what they read, as they are in the source", () => {
+  const files = readdirSync(join(installed, "dist"));
+  expect(files).toEqual(
+    expect.arrayContaining(["spawner.js", "shim.sh", "ingress-holder.js", "ingress-process.js"]),
+  );
+  for (const path of ["shim.sh", "run_notebook.py", "bodywork_hook.py", "bodywork_sockets.py"]) {
+    const [source = ""] = globSync(`src/**/${path}`, { cwd: root });
+    expect(readFileSync(join(installed, "dist", path)), path).toEqual(readFileSync(join(root, source)));
+  }
+});
+
+test("no file of the package names a folder of the machine it was made on, or the host of a registry", async () => {
+  const places = await placesOfThisMachine();
+  const found = readdirSync(installed, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+    .flatMap((path) => placesIn(readFileSync(path, "utf8"), places).map((place) => `${path}: ${place}`));
+  expect(found).toEqual([]);
+});
+
 test.each(["bodywork", "bw"])(
   "`%s version` of the installed package prints the package's version",
   async (name) => {
@@ -57,6 +81,39 @@ test("the installed package validates a project file", async () => {
   const missing = await run(bodywork, ["validate", "--file", "nowhere.yaml"]);
   expect(missing.exitCode).toBe(1);
 });
+
+test("the installed package deploys, serves through the ingress, shows, and stops", async () => {
+  const bodywork = join(project, "node_modules", ".bin", "bodywork");
+  const tool = (...args: readonly string[]): Promise<CommandResult> => run(bodywork, args);
+  onTestFinished(async () => {
+    await succeed(tool("server", "stop", "--services"));
+  }, 60_000);
+  const repository = await makeProject({
+    files: {
+      "bodywork.yaml": projectFile({
+        name: "tiny",
+        dag: "train >> serve",
+        // Both replicas bind 0.0.0.0:5000, which only the start-up hook makes possible.
+        stages: {
+          train: [...batch(), "outputs: {model: model.txt}"],
+          serve: [...service(5000, { replicas: 2 }), "inputs: {model: train.model}"],
+        },
+      }),
+      "train.py": 'open("model.txt", "w").write("a model")\nprint("trained")\n',
+      "serve.py": `assert open("model.txt").read() == "a model"\n${answering("hello")}`,
+    },
+    path: temporaryFolder("project"),
+  });
+  const deployed = await succeed(tool("create", "deployment", repository.url, "--branch", "main"));
+  expect(deployed.stdout).toContain("train | trained");
+  const got = await succeed(tool("get", "deployment", "tiny", "serve", "--output", "json"));
+  const { url } = JSON.parse(got.stdout) as { url: string };
+  expect(await (await fetch(url)).text()).toBe("hello");
+  expect((await succeed(tool("logs", "tiny", "train"))).stdout).toContain("trained");
+
+  await succeed(tool("server", "stop", "--services"));
+  await expect(fetch(url)).rejects.toThrow();
+}, 120_000);
 
 test("on an older Node it says in one line what it needs", async () => {
   const pretend = 'Object.defineProperty(process.versions, "node", { value: "20.19.0" });';

@@ -1,3 +1,12 @@
+import type { TaskMeta } from "vitest";
+
+declare module "vitest" {
+  interface TaskMeta {
+    /** What a test has counted, in a few words; docs/soak.md shows it. */
+    counted?: string;
+  }
+}
+
 /** True in `npm run soak`, where tests that draw by chance draw many times more. */
 export const soaking = process.env.BODYWORK_SOAK !== undefined;
 
@@ -8,3 +17,18 @@ export function times(sample: number, full: number): number {
 
 /** Where chance starts: the same each time in the suite; a soak says its seed, and takes one. */
 export const seed = Number(process.env.BODYWORK_SOAK || 20261123);
+
+/** Prints what a test has counted, and hands it to the report of the soak. */
+export function tellCount({ task }: { readonly task: { readonly meta: TaskMeta } }, text: string): void {
+  task.meta.counted = text;
+  process.stdout.write(`${text}\n`);
+}
+
+/** `0 of 1234 (below 0.25 % with 95 % confidence)`: by the rule of three when nothing failed. */
+export function shareOf(failed: number, all: number): string {
+  const bound =
+    failed === 0 && all > 0
+      ? ` (below ${Number(((3 / all) * 100).toPrecision(2))} % with 95 % confidence)`
+      : "";
+  return `${failed} of ${all}${bound}`;
+}

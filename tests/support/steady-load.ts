@@ -1,4 +1,5 @@
 import { Agent, request } from "node:http";
+import { setTimeout as sleep } from "node:timers/promises";
 
 export interface LoadResult {
   readonly answered: number;
@@ -10,9 +11,10 @@ export interface LoadResult {
 
 /**
  * Asks one URL again and again over a few connections, GET and POST in turn, until told to stop. Anything but 200 is a
- * failure.
+ * failure. Each connection rests for `pause` milliseconds between two requests: without, it takes what processor there
+ * is from what is being tested.
  */
-export function steadyLoad(url: string, connections = 4): { stop(): Promise<LoadResult> } {
+export function steadyLoad(url: string, connections = 4, pause = 0): { stop(): Promise<LoadResult> } {
   const agent = new Agent({ keepAlive: true, maxSockets: connections });
   const failures = new Map<string, number>();
   const answers = new Map<string, number>();
@@ -23,6 +25,7 @@ export function steadyLoad(url: string, connections = 4): { stop(): Promise<Load
   };
   const worker = async (): Promise<void> => {
     for (let turn = 0; !stopped; turn++) {
+      if (pause > 0) await sleep(pause);
       try {
         const { status, text } = await ask(url, turn % 2 === 0 ? "GET" : "POST", agent);
         if (status === 200) {

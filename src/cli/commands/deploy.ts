@@ -10,7 +10,7 @@ import { belowFailure } from "../explain-failure.ts";
 import { followRunToEnd } from "../follow-run.ts";
 import { between } from "../format.ts";
 import { type Interruption, unlessAborted, watchForInterruption } from "../interruption.ts";
-import { announceEngine, notice, outputFormat, paint, recordText } from "../output.ts";
+import { announceEngine, notice, type OutputFormat, outputFormat, paint, recordText } from "../output.ts";
 import { printableText } from "../printable-text.ts";
 import { createRunProgress, type RunProgress } from "../run-progress.ts";
 
@@ -75,7 +75,7 @@ async function deployAndFollow(
   const url = withoutCredentials(request.url);
   results.write(rule(results, io.columns, `deploying ${request.branch ?? "default"} branch from ${url}`));
 
-  const accepted = await unlessAborted(accept(operations, request, results), interruption.leave);
+  const accepted = await unlessAborted(accept(operations, request, format, results), interruption.leave);
   if (accepted === undefined) {
     notice(
       io,
@@ -104,17 +104,18 @@ async function deployAndFollow(
   return run.status === "succeeded" ? 0 : 1;
 }
 
-/** Says why when it is refused. */
+/** Says why when it is refused; to a program, as any failure is said. */
 async function accept(
   operations: Operations,
   request: DeployRequest,
+  format: OutputFormat,
   results: CliStream,
 ): Promise<{ readonly runId: string } | "refused"> {
   try {
     return await operations.deploy(request);
   } catch (error) {
     const failure = asFailure(error);
-    if (failure.kind === "bug" || failure.code === "usage") throw error;
+    if (failure.kind === "bug" || failure.code === "usage" || format !== "table") throw error;
     results.write(failed(results, "failed", failure.message, failure));
     return "refused";
   }

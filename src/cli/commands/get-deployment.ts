@@ -44,15 +44,16 @@ function describeDeployments(stream: CliStream, views: readonly DeploymentView[]
   if (views.length === 0) return "No deployments found\n";
   return table(stream, {
     title: "operational services",
-    head: ["Deployment Name / Service Name", "Git Repository URL", "Release", "State", "URL"],
+    head: ["Deployment Name / Service Name", "Git Repository URL", "Release", "State", "Ready", "URL"],
     rows: views.flatMap((view) =>
       view.services.length === 0
-        ? [[view.name, view.gitUrl, String(view.liveRelease ?? ""), "no services", ""]]
+        ? [[view.name, view.gitUrl, String(view.liveRelease ?? ""), "no services", "", ""]]
         : view.services.map((service) => [
             `${view.name}/${service.name}`,
             service.gitUrl,
             String(service.release),
             service.state,
+            `${service.readyReplicas}/${service.wantedReplicas}`,
             service.url ?? "",
           ]),
     ),

@@ -27,7 +27,7 @@ export const getRun: CommandHandler = async (input, { io, wiring }) => {
 
 /** Ids begin with a date: `20261123-190512345-k3f9`. */
 function looksLikeRunId(word: string): boolean {
-  return /^\d{8}(-\d{0,9}(-[0-9a-z]*)?)?$/.test(word);
+  return /^\d{1,8}$|^\d{8}-\d{0,9}(-[0-9a-z]*)?$/.test(word);
 }
 
 /** Undefined when a deployment may be meant after all. */
@@ -43,13 +43,14 @@ async function findRun(operations: Operations, word: string): Promise<Run | unde
   }
 }
 
+/** Which deployment it is of is in the project file; a run that did not get to read it shows its repository. */
 function describeRuns(stream: CliStream, runs: readonly Run[], now: number): string {
   if (runs.length === 0) return "No runs found\n";
   return table(stream, {
     head: ["Run", "Deployment", "Status", "Release", "Branch", "Commit", "Created", "Duration", "Reason"],
     rows: runs.map((run) => [
       run.id,
-      run.deployment ?? "",
+      run.deployment ?? run.request.url,
       run.status,
       run.status === "succeeded" ? String(run.release ?? "") : "",
       run.commit?.branch ?? run.request.branch ?? "",

@@ -16,9 +16,9 @@ describe("get deployments", () => {
     expect(exitCode).toBe(0);
     expect(stdout.split("\n").map((line) => line.split(/ {2,}/))).toEqual([
       ["operational services"],
-      ["Deployment Name / Service Name", "Git Repository URL", "Release", "State", "URL"],
+      ["Deployment Name / Service Name", "Git Repository URL", "Release", "State", "Ready", "URL"],
       [
-        ...["my-project/stage-3", "https://forge.test/me/my-project", "3", "degraded"],
+        ...["my-project/stage-3", "https://forge.test/me/my-project", "3", "degraded", "1/2"],
         "http://127.0.0.1:8080/my-space/stage-3",
       ],
       ["batch-only", "https://forge.test/me/my-project", "1", "no services"],

@@ -23,6 +23,16 @@ describe("get runs", () => {
     ]);
   });
 
+  test("shows the repository of a run that never got to read its project file", async () => {
+    const lost = aRun({
+      status: "failed",
+      deployment: undefined,
+      request: { ...aRun().request, url: "https://forge.test/gone" },
+    });
+    const { stdout } = await run("get runs", having([lost]));
+    expect(stdout).toMatch(/ https:\/\/forge\.test\/gone +failed/);
+  });
+
   test("asks for those of a deployment, as many as were wanted", async () => {
     const asked: object[] = [];
     const operations = {
@@ -87,10 +97,13 @@ describe("get run ID", () => {
     expect((await run(`get run ${id}`, having([running]))).stdout).toMatch(/^duration +10\.0s$/m);
   });
 
-  test.each(["20261123", "20261123-19", "20261123-190512000-k"])("takes its beginning: %s", async (word) => {
-    const { stdout } = await run(`get run ${word} --output json`, having([aRun()]));
-    expect(JSON.parse(stdout)).toMatchObject({ id });
-  });
+  test.each(["2026", "20261123", "20261123-19", "20261123-190512000-k"])(
+    "takes its beginning: %s",
+    async (word) => {
+      const { stdout } = await run(`get run ${word} --output json`, having([aRun()]));
+      expect(JSON.parse(stdout)).toMatchObject({ id });
+    },
+  );
 
   test("exits with 1 when there is no such run", async () => {
     const { exitCode, stderr } = await run("get run 20250101-000000", having([aRun()]));

@@ -18,9 +18,7 @@ export type ControlRequest =
   /** Hands over to another program, which takes requests before this one stops to. */
   | { readonly do: "replace"; readonly program: IngressProgram }
   /** Takes no new connections from now on, and ends once the open ones have. */
-  | { readonly do: "leave" }
-  /** Ends the ingress and what holds its sockets. */
-  | { readonly do: "stop" };
+  | { readonly do: "leave" };
 
 export type ControlReply =
   | { readonly kind: "hello"; readonly version: string; readonly pid: number }
@@ -92,12 +90,17 @@ export async function serveControl(
   return server;
 }
 
-/** Asks the ingress. Rejects with the system's error when nobody answers. */
-export function askControl(path: string, request: ControlRequest): Promise<ControlReply> {
+/** Asks the ingress. Rejects when nobody answers within the time. */
+export function askControl(
+  path: string,
+  request: ControlRequest,
+  milliseconds: number,
+): Promise<ControlReply> {
   return new Promise((resolve, reject) => {
     const socket = connect(path);
     let text = "";
     socket.setEncoding("utf8");
+    socket.setTimeout(milliseconds, () => socket.destroy(new Error(`no answer within ${milliseconds} ms`)));
     socket.once("error", reject);
     socket.on("data", (chunk: string) => {
       text += chunk;

@@ -167,9 +167,12 @@ export function createDataPlane(): DataPlane {
     beforeRequest = before;
     for (const { address } of [...servers.values()]) close(address);
     const left = [...closing.keys()];
-    const idle = setInterval(() => {
-      for (const server of left) server.closeIdleConnections();
-    }, idleGrace);
+    const idle = setInterval(
+      () => {
+        for (const server of left) server.closeIdleConnections();
+      },
+      Math.min(idleGrace, milliseconds / 4),
+    );
     const cut = setTimeout(() => {
       for (const target of targets.all()) for (const use of [...target.inFlight]) use.cut();
     }, milliseconds);

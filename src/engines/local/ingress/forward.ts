@@ -242,11 +242,16 @@ function startUpload(request: IncomingMessage, socket: Socket): void {
   });
 }
 
-/** 100 only to clients that wait for it, and early hints in the form that Node can send. */
+/** 100 only to clients that wait for it, and early hints as far as Node can send them. */
 function passInterim(head: ResponseHead, request: IncomingMessage, response: ServerResponse): void {
   if (response.headersSent || request.httpVersionMinor === 0) return;
   if (head.status === 100 && request.headers.expect !== undefined) response.writeContinue();
   if (head.status === 102) response.writeProcessing();
   const link = headerValue(head.headers, "link");
-  if (head.status === 103 && link !== undefined) response.writeEarlyHints({ link });
+  if (head.status !== 103 || link === undefined) return;
+  try {
+    response.writeEarlyHints({ link });
+  } catch {
+    // Node takes fewer forms of the header than there are. It is a hint: the answer itself is not worse without it.
+  }
 }

@@ -8,8 +8,7 @@ export type ToHolder =
   | { readonly do: "close"; readonly address: Address }
   /** It takes requests: whoever did so before may leave. */
   | { readonly do: "serving" }
-  | { readonly do: "replace"; readonly program: IngressProgram }
-  | { readonly do: "stop" };
+  | { readonly do: "replace"; readonly program: IngressProgram };
 
 /** What a holder tells an ingress. */
 export type FromHolder =

@@ -88,9 +88,6 @@ function onMessage(ingress: Ingress, itsProgram: IngressProgram, message: ToHold
     case "replace":
       start(message.program);
       break;
-    case "stop":
-      stop();
-      break;
   }
 }
 

@@ -31,7 +31,13 @@ export async function ensureRunning(folder: string, program: IngressProgram, ver
   }
   await sendOrphanAway(folder);
   const holder = await startHolder(folder, program);
-  await untilAnswers(folder, version, () => isOf(holder, folder));
+  try {
+    await untilAnswers(folder, version, () => isOf(holder, folder));
+  } catch (error) {
+    // It would try for ever, and nobody would know of it.
+    if (isOf(holder, folder)) process.kill(holder, "SIGTERM");
+    throw error;
+  }
 }
 
 /** True when the holder of this folder runs; its ingress does, or is about to. */
@@ -51,7 +57,7 @@ export async function ask(folder: string, request: ControlRequest): Promise<Cont
   const deadline = performance.now() + answerTime;
   for (;;) {
     try {
-      return await askControl(controlPath(folder), request);
+      return await askControl(controlPath(folder), request, answerTime);
     } catch (error) {
       if (performance.now() > deadline) throw silent(folder, "The ingress does not answer", error);
       await sleep(pollTime);
@@ -76,7 +82,7 @@ async function sendOrphanAway(folder: string): Promise<void> {
   const state = readStateFile(folder);
   if (state === undefined || !isOf(state.ingress, folder)) return;
   try {
-    await askControl(state.control, { do: "leave" });
+    await askControl(state.control, { do: "leave" }, answerTime);
   } catch {
     process.kill(state.ingress, "SIGKILL");
   }
@@ -98,7 +104,7 @@ async function startHolder(folder: string, program: IngressProgram): Promise<num
 async function untilAnswers(folder: string, version: string, holderRuns: () => boolean): Promise<void> {
   const deadline = performance.now() + answerTime;
   for (;;) {
-    const hello = await askControl(controlPath(folder), { do: "hello" }).catch(() => undefined);
+    const hello = await askControl(controlPath(folder), { do: "hello" }, answerTime).catch(() => undefined);
     if (hello?.kind === "hello" && hello.version === version) return;
     if (!holderRuns() || performance.now() > deadline)
       throw silent(folder, "The ingress does not start", undefined);

@@ -36,11 +36,14 @@ let predecessorsGone: (() => void)[] = [];
 let leaving = false;
 let controlServer: Server | undefined;
 let retry: NodeJS.Timeout | undefined;
-let applying: Promise<readonly NotListening[]> = Promise.resolve([]);
+let turn: Promise<unknown> = Promise.resolve();
 
 process.on("message", onHolder);
 process.on("disconnect", onOrphaned);
-process.on("SIGTERM", () => void leave(leaveTime));
+process.on("SIGTERM", () => {
+  // As long as there is a holder, it is the one that says so: it sees to a successor first, or ends with us.
+  if (!process.connected) void leave(leaveTime);
+});
 process.on("SIGINT", () => {});
 
 await apply();
@@ -55,7 +58,7 @@ async function answer(request: ControlRequest): Promise<ControlReply> {
     case "apply":
       return { kind: "applied", failed: await apply() };
     case "open": {
-      const opened = await open(request.address, "public");
+      const opened = await inTurn(() => open(request.address, "public"));
       return "code" in opened
         ? { kind: "not-opened", code: opened.code }
         : { kind: "opened", address: opened.address };
@@ -70,16 +73,18 @@ async function answer(request: ControlRequest): Promise<ControlReply> {
     case "leave":
       void leave(leaveTime);
       return { kind: "done" };
-    case "stop":
-      ask({ do: "stop" });
-      return { kind: "done" };
   }
 }
 
-/** One at a time, so that the last one says what is open in the end. */
 function apply(): Promise<readonly NotListening[]> {
-  applying = applying.then(applyNow, applyNow);
-  return applying;
+  return inTurn(applyNow);
+}
+
+/** One change of the listeners at a time, so that the last one says what is open in the end. */
+function inTurn<T>(change: () => Promise<T>): Promise<T> {
+  const result = turn.then(change);
+  turn = result.catch(() => {});
+  return result;
 }
 
 /** New listeners are opened before old ones are closed; the routes change between the two, at once. */

@@ -5,7 +5,13 @@ import { fileURLToPath } from "node:url";
 import { Failure } from "../../../core/failure.ts";
 import { type Address, addressKey } from "../addresses.ts";
 import type { FrontDoor } from "../local-engine.ts";
-import { askControl, type ControlReply, controlPath, type IngressProgram } from "./control.ts";
+import {
+  askControl,
+  type ControlReply,
+  controlPath,
+  type IngressProgram,
+  type NotListening,
+} from "./control.ts";
 import { ask, endProcesses, ensureRunning, isHeld, isRunning } from "./ingress-launch.ts";
 import { type PublicListener, publicUrlOf, type Route, readRoutes, writeRoutes } from "./routes.ts";
 
@@ -45,7 +51,9 @@ export interface Ingress extends FrontDoor {
 /** Milliseconds between looks whether the holder is still there. */
 const checkTime = 2_000;
 /** Under load: 100 MB less than with Node's default, and no more work. */
-const ingressFlags = ["--max-semi-space-size=8"];
+export const ingressFlags: readonly string[] = ["--max-semi-space-size=8"];
+/** Milliseconds that the ingress has to say that it has drained, after the time for it. */
+const drainAnswerTime = 5_000;
 /** How many ports are tried from the first on. */
 const portsTried = 100;
 
@@ -93,16 +101,21 @@ export function createIngress(options: IngressOptions): Ingress {
     writeRoutes(folder, { listen, routes });
     await ensureRunning(folder, program, options.version);
     watch();
-    await openPublic();
+    // What can be opened is, before it is told what can't.
+    const refused = await openPublic().then(
+      () => undefined,
+      (error: unknown) => error,
+    );
     writeRoutes(folder, { listen, routes });
-    await applyFile();
+    const [failed] = await applyFile();
+    if (refused !== undefined) throw refused;
+    if (failed !== undefined) throw notOpened(failed.address, failed.code, "the address of a service");
   }
 
-  async function applyFile(): Promise<void> {
+  async function applyFile(): Promise<readonly NotListening[]> {
     const reply = await ask(folder, { do: "apply" });
     if (reply.kind !== "applied") throw unexpected(reply);
-    const [first] = reply.failed;
-    if (first !== undefined) throw notOpened(first.address, first.code, "the address of a service");
+    return reply.failed;
   }
 
   async function openPublic(): Promise<void> {
@@ -148,11 +161,14 @@ export function createIngress(options: IngressOptions): Ingress {
     while (isRunning(folder)) {
       const left = Math.max(0, Math.round(until - performance.now()));
       try {
-        await askControl(controlPath(folder), { do: "drain", targets, milliseconds: left });
+        await askControl(
+          controlPath(folder),
+          { do: "drain", targets, milliseconds: left },
+          left + drainAnswerTime,
+        );
         return;
       } catch {
-        // It was killed, and what was in flight with it. The next one is asked too, for its first requests went here.
-        await sleep(20);
+        await sleep(20); // It was killed, and what was in flight with it: the next one is asked.
       }
       if (performance.now() > until) return;
     }

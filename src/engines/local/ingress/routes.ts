@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
+import { Failure } from "../../../core/failure.ts";
 import { writeFileAtomic } from "../../../lib/files.ts";
 import type { Address } from "../addresses.ts";
 
@@ -38,7 +39,7 @@ export function writeRoutes(folder: string, file: RoutesFile): void {
   writeFileAtomic(routesPath(folder), JSON.stringify(file, undefined, 1));
 }
 
-/** No routes when there is no file. Throws when it can't be read: to route nowhere would be worse than to stay down. */
+/** No routes when there is no file. Throws when it is damaged: to route nowhere would be worse than to say so. */
 export function readRoutes(folder: string): RoutesFile {
   let text: string;
   try {
@@ -47,7 +48,14 @@ export function readRoutes(folder: string): RoutesFile {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return { listen: undefined, routes: [] };
     throw error;
   }
-  return JSON.parse(text) as RoutesFile;
+  try {
+    return JSON.parse(text) as RoutesFile;
+  } catch (error) {
+    throw new Failure("store-damaged", `Cannot read the ingress' routes: ${routesPath(folder)} is damaged.`, {
+      hint: "Remove it: the server routes its services again when it starts.",
+      cause: error,
+    });
+  }
 }
 
 /** `http://127.0.0.1:8080`; a listener on every address is named by the one that certainly works here. */

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { statSync } from "node:fs";
+import { mkdirSync, statSync, writeFileSync } from "node:fs";
 import { type IncomingMessage, request } from "node:http";
 import { createServer } from "node:net";
 import { join } from "node:path";
@@ -9,6 +9,7 @@ import { expect, onTestFinished, test } from "vitest";
 import type { Address } from "../../../../src/engines/local/addresses.ts";
 import { controlPath } from "../../../../src/engines/local/ingress/control.ts";
 import { readIngressState } from "../../../../src/engines/local/ingress/ingress-state.ts";
+import { processesBelow } from "../../../support/orphans.ts";
 import { temporaryFolder } from "../../../support/temporary.ts";
 import { ask } from "./support/ask.ts";
 import { startLoad } from "./support/load.ts";
@@ -44,6 +45,25 @@ test("nothing runs before there is something to route, and after the ingress was
   expect(readIngressState(folder)).toEqual({ publicUrl: url, running: false });
   await expect(fetch(url)).rejects.toThrow();
 });
+
+test("a damaged routes file is named, with what to do", async () => {
+  const folder = ingressFolder();
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, "routes.json"), "{");
+  expect(() => ingressOf(folder)).toThrow(expect.objectContaining({ code: "store-damaged" }));
+  expect(readIngressState(folder)).toEqual({ running: false });
+});
+
+test("an ingress that does not come up is told with its log, and leaves no process", async () => {
+  const folder = ingressFolder();
+  mkdirSync(join(folder, "state.json"), { recursive: true });
+  const broken = ingressOf(folder);
+  await expect(broken.apply([routeTo([])])).rejects.toMatchObject({
+    code: "internal",
+    details: expect.arrayContaining([expect.stringContaining("EISDIR")]),
+  });
+  await expect.poll(() => processesBelow(folder), { timeout: 5_000 }).toEqual([]);
+}, 60_000);
 
 test("its files and its control socket are for this user only", async () => {
   const folder = ingressFolder();
@@ -171,6 +191,18 @@ test("the server notices by itself that the holder was killed, with the ingress 
   }
 }, 60_000);
 
+test("told to end by others than its holder, it stays", async () => {
+  const folder = ingressFolder();
+  const ingress = ingressOf(folder);
+  await ingress.apply([routeTo([])]);
+  const before = pidsOf(folder);
+  process.kill(before.ingress, "SIGTERM");
+  process.kill(before.ingress, "SIGINT");
+  await sleep(300);
+  expect((await fetch(`${ingress.publicUrl()}/shop/stage-1/`)).status).toBe(503);
+  expect(pidsOf(folder)).toEqual(before);
+});
+
 test("another version takes over in place, under load: same sockets, no request lost", async () => {
   const folder = ingressFolder();
   const old = ingressOf(folder, { version: "4.0.0" });
@@ -238,7 +270,8 @@ test("the public listener moves where the user says, opened before the old one c
   const folder = ingressFolder();
   const ingress = ingressOf(folder);
   const { address } = await startReplica();
-  await ingress.apply([routeTo([address])]);
+  const route = routeTo([address]);
+  await ingress.apply([route]);
   const before = addressOf(ingress.publicUrl());
   const taken = loopbackAddress(8080);
   await occupy(taken);
@@ -263,6 +296,7 @@ test("the public listener moves where the user says, opened before the old one c
   await occupy(addressOf(ingress.publicUrl()));
   const again = ingressOf(folder);
   await expect(again.start()).rejects.toMatchObject({ code: "port-taken" });
+  expect((await ask(route.address, "/")).status).toBe(200); // The services' own addresses are open all the same.
 }, 60_000);
 
 test("a service's address that is taken is told; all else is routed, and it is opened as soon as it is free", async () => {

@@ -33,7 +33,7 @@ export interface ReplicaProcess {
 }
 
 export async function startReplica(address: Address = loopbackAddress()): Promise<ReplicaProcess> {
-  const child = fork(join(import.meta.dirname, "replica.ts"), [address.host, String(address.port)]);
+  const child = fork(new URL("./replica.ts", import.meta.url), [address.host, String(address.port)]);
   onTestFinished(() => end(child, "SIGKILL"));
   await once(child, "message");
   return { address, stop: () => end(child, "SIGTERM") };
