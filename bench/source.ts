@@ -54,8 +54,8 @@ async function compare(tool: BenchTool, what: string, files: number, bytes: numb
       }),
     );
     rmSync(out, { recursive: true });
-    const git = `git --git-dir ${name}.git`;
-    const script = `set -e; ${git} fetch --quiet origin +main:main; ${git} read-tree --index-output=index main; mkdir out; GIT_INDEX_FILE=index ${git} --work-tree out checkout-index --all`;
+    const git = `git --git-dir ${name}.git --work-tree out`;
+    const script = `set -e; mkdir out; export GIT_INDEX_FILE="$PWD/index"; ${git} fetch --quiet origin +main:main; ${git} read-tree main; ${git} checkout-index --all`;
     floor.push(await timed(() => tool.program("sh", ["-c", script])));
     rmSync(out, { recursive: true });
   }

@@ -120,10 +120,7 @@ export function createServerControl(parts: ServerControlParts): LocalServer {
       if (found !== undefined) return found;
       // Another command may have started one at the same time, and ours gave way.
       if (!isAlive(pid) && !isAlive(readServerFile(home)?.pid)) {
-        throw new Failure("internal", "The server ended as soon as it was started.", {
-          details: readText(log).slice(before).trim().split("\n").slice(-15),
-          hint: `Its log: ${log}`,
-        });
+        throw endedAtOnce(readText(log).slice(before).trim(), log);
       }
     }
     throw new Failure("timed-out", `The server did not answer within ${startTime / 1000} s.`, {
@@ -155,6 +152,19 @@ export function createServerControl(parts: ServerControlParts): LocalServer {
       return (await start()).client;
     },
   };
+}
+
+/** One that has a fault says so before it ends. One that says nothing was killed, and the next may live. */
+function endedAtOnce(said: string, log: string): Failure {
+  if (said === "") {
+    return new Failure("server-unreachable", "The Bodywork server was killed as it was started.", {
+      hint: "The machine may be short of memory. Try again.",
+    });
+  }
+  return new Failure("internal", "The server ended as soon as it was started.", {
+    details: said.split("\n").slice(-15),
+    hint: `Its log: ${log}`,
+  });
 }
 
 const fileName = "server.json";

@@ -117,6 +117,19 @@ test("a server that can't start is told with the end of its log", async () => {
   expect(details.join("\n")).not.toContain("earlier");
 }, 60_000);
 
+test("a server that is killed as it starts is no fault of its own: whoever follows a run may try again", async () => {
+  const home = temporaryFolder("home");
+  const starting = control(home, { start: "30000" }).start({});
+  const outcome = starting.catch((error: unknown) => error);
+  while (!existsSync(join(home, "server.json"))) await sleep(10);
+  const { pid }: { pid: number } = JSON.parse(readFileSync(join(home, "server.json"), "utf8"));
+  process.kill(pid, "SIGKILL");
+  expect(await outcome).toMatchObject({
+    code: "server-unreachable",
+    message: "The Bodywork server was killed as it was started.",
+  });
+}, 60_000);
+
 test("a half-written or senseless server.json is no server", async () => {
   const home = temporaryFolder("home");
   for (const text of ["", '{"pid": 1', "null", "[]", '{"pid": 1, "api": 5, "token": {}}']) {

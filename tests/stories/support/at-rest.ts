@@ -39,7 +39,8 @@ export function faultsOf(found: Found): readonly string[] {
 function runFaults({ runs, lastRun, liveRelease }: Found): readonly string[] {
   const stuck = runs.filter(({ status }) => !finishedRunStatuses.has(status));
   const newestSucceeded = runs.find(({ status }) => status === "succeeded");
-  const [newest] = runs;
+  // One that ended before it had read its project file is of no deployment.
+  const newest = runs.find(({ deployment }) => deployment !== undefined);
   return [
     ...stuck.map(({ id, status }) => `run ${id} is stuck: ${status}`),
     ...(newestSucceeded === undefined || newestSucceeded.id === liveRelease.runId

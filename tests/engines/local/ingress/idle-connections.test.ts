@@ -7,22 +7,27 @@ import { startPlane } from "./support/plane.ts";
 import { routeTo } from "./support/routes.ts";
 import { startTcpUpstream, startUpstream } from "./support/upstream.ts";
 
-/** Keeps connections open, but closes each that is idle for three milliseconds without having said so. */
+/**
+ * Keeps connections open, and closes each after three milliseconds without having said so. What it is sent meanwhile it
+ * has not read: to a client that is what happens when both act at one moment.
+ */
 function startHastyUpstream(): Promise<Address> {
   return startTcpUpstream((socket) => {
-    let idle: NodeJS.Timeout | undefined;
     let text = "";
+    let answered = false;
     socket.setNoDelay();
     socket.on("data", (chunk) => {
-      clearTimeout(idle);
+      if (answered) {
+        socket.destroy();
+        return;
+      }
       text += chunk.toString("latin1");
       const head = text.indexOf("\r\n\r\n");
-      if (head === -1) return;
       const length = Number(/content-length: (\d+)/i.exec(text)?.[1] ?? 0);
-      if (text.length < head + 4 + length) return;
-      text = "";
+      if (head === -1 || text.length < head + 4 + length) return;
+      answered = true;
       socket.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
-      idle = setTimeout(() => socket.destroy(), 3);
+      setTimeout(() => socket.destroy(), 3);
     });
   });
 }
@@ -34,7 +39,7 @@ test("a replica that closes idle connections at any moment costs no request, whe
   for (const method of ["GET", "POST"] as const) {
     const load = startLoad({ address, path: "/shop/stage-1/", kinds: [method], connections: 10, thinkTime });
     await load.until(2_000);
-    expect(await load.stop()).toMatchObject({ failures: {} });
+    expect((await load.stop()).failures).toEqual({});
   }
 }, 60_000);
 
