@@ -2,6 +2,7 @@
 export const migrations: readonly string[] = [
   `CREATE TABLE runs (id TEXT PRIMARY KEY, namespace TEXT, deployment TEXT, finished INTEGER NOT NULL, document TEXT NOT NULL) STRICT;
    CREATE INDEX runs_by_deployment ON runs (deployment, id);
+   CREATE TABLE stages (run TEXT NOT NULL, position INTEGER NOT NULL, document TEXT NOT NULL, PRIMARY KEY (run, position)) STRICT, WITHOUT ROWID;
    CREATE INDEX runs_unfinished ON runs (id) WHERE finished = 0;
    CREATE TABLE events (run TEXT NOT NULL, seq INTEGER NOT NULL, document TEXT NOT NULL, PRIMARY KEY (run, seq)) STRICT, WITHOUT ROWID;
    CREATE TABLE deployments (namespace TEXT NOT NULL, name TEXT NOT NULL, document TEXT NOT NULL, PRIMARY KEY (namespace, name)) STRICT;

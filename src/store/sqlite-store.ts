@@ -9,6 +9,7 @@ import {
   type Run,
   type RunEvent,
   type ServiceStatus,
+  type StageRun,
 } from "../core/run-state.ts";
 import type { NewRunEvent, RunReader, RunStore } from "../ports/run-store.ts";
 import { migrations } from "./migrations.ts";
@@ -135,10 +136,35 @@ function createStore(database: DatabaseSync, file: string): RunStore {
   const removeRuns = (ids: readonly string[]): void => {
     for (const id of ids) {
       write("DELETE FROM events WHERE run = ?", id);
+      write("DELETE FROM stages WHERE run = ?", id);
       write("DELETE FROM runs WHERE id = ?", id);
     }
   };
 
+  const readRuns = (where: string, ...values: SQLInputValue[]): Run[] =>
+    rows<{ document: string; stages: string }>(`${selectRuns} ${where}`, ...values).map(
+      ({ document, stages }) => ({
+        ...read<Run>({ document }),
+        stages: read<string[]>({ document: stages }).map((stage) => read<StageRun>({ document: stage })),
+      }),
+    );
+  /** Stages of the runs that are being written, as they are stored: a run of many is written with each change of one. */
+  const storedStages = new Map<string, readonly StageRun[]>();
+  const writeStages = ({ id, stages }: Run): void => {
+    const known = storedStages.get(id);
+    const before = known !== undefined && known.length <= stages.length ? known : undefined;
+    if (before === undefined) write("DELETE FROM stages WHERE run = ?", id);
+    for (const [position, stage] of stages.entries()) {
+      if (stage === before?.[position]) continue;
+      const document = JSON.stringify(stage);
+      write(
+        "INSERT OR REPLACE INTO stages (run, position, document) VALUES (?, ?, ?)",
+        id,
+        position,
+        document,
+      );
+    }
+  };
   const writeRun = (run: Run): void =>
     write(
       `INSERT INTO runs (id, namespace, deployment, finished, document) VALUES (?, ?, ?, ?, ?)
@@ -148,7 +174,7 @@ function createStore(database: DatabaseSync, file: string): RunStore {
       run.namespace ?? null,
       run.deployment ?? null,
       finishedRunStatuses.has(run.status) ? 1 : 0,
-      JSON.stringify(run),
+      JSON.stringify({ ...run, stages: undefined }),
     );
   const addEvent = (runId: string, event: NewRunEvent, at: Date): RunEvent => {
     const [row] = rows<{ last: number | null }>("SELECT max(seq) AS last FROM events WHERE run = ?", runId);
@@ -159,7 +185,7 @@ function createStore(database: DatabaseSync, file: string): RunStore {
   };
 
   return {
-    run: (id) => one<Run>("SELECT document FROM runs WHERE id = ?", id),
+    run: (id) => readRuns("WHERE id = ?", id)[0],
     runs: ({ deployment, namespace, limit }) => {
       // By what is asked for: SQLite uses no index for a condition that may be off.
       const wanted = Object.entries({ deployment, namespace }).flatMap(([column, value]) =>
@@ -167,13 +193,10 @@ function createStore(database: DatabaseSync, file: string): RunStore {
       );
       const where =
         wanted.length === 0 ? "" : `WHERE ${wanted.map(({ condition }) => condition).join(" AND ")}`;
-      return all<Run>(
-        `SELECT document FROM runs ${where} ORDER BY id DESC LIMIT ?`,
-        ...wanted.map(({ value }) => value),
-        limit ?? -1,
-      );
+      const values = wanted.map(({ value }) => value);
+      return readRuns(`${where} ORDER BY id DESC LIMIT ?`, ...values, limit ?? -1);
     },
-    unfinishedRuns: () => all<Run>("SELECT document FROM runs WHERE finished = 0 ORDER BY id"),
+    unfinishedRuns: () => readRuns("WHERE finished = 0 ORDER BY id"),
     events: (runId, after) =>
       all<RunEvent>("SELECT document FROM events WHERE run = ? AND seq > ? ORDER BY seq", runId, after),
     deployments: () => all<Deployment>("SELECT document FROM deployments ORDER BY namespace, name"),
@@ -195,15 +218,14 @@ function createStore(database: DatabaseSync, file: string): RunStore {
     services: () => all<ServiceStatus>("SELECT document FROM services ORDER BY namespace, stage"),
 
     saveRun(run, told) {
-      if (told === undefined) {
-        writeRun(run);
-        return undefined;
-      }
       let stored: RunEvent | undefined;
       together(() => {
         writeRun(run);
-        stored = addEvent(run.id, told.event, told.at);
+        writeStages(run);
+        if (told !== undefined) stored = addEvent(run.id, told.event, told.at);
       });
+      if (finishedRunStatuses.has(run.status)) storedStages.delete(run.id);
+      else storedStages.set(run.id, run.stages);
       return stored;
     },
     addEvent,
@@ -278,6 +300,10 @@ function createStore(database: DatabaseSync, file: string): RunStore {
     close: () => database.close(),
   };
 }
+
+/** One statement, so that a reader beside the writer sees a run and its stages as they were at one moment. */
+const selectRuns = `SELECT document, (SELECT json_group_array(document) FROM
+  (SELECT document FROM stages WHERE run = runs.id ORDER BY position)) AS stages FROM runs`;
 
 /** What SQLite and the file system find, as a failure that says what to do. */
 function guarded<Result>(file: string, work: () => Result): Result {

@@ -1,4 +1,4 @@
-import type { Deployment, Release, Run, ServiceStatus } from "../../src/core/run-state.ts";
+import type { Deployment, Release, Run, ServiceStatus, StageRun } from "../../src/core/run-state.ts";
 
 export function aRun(id: string, changes: Partial<Run> = {}): Run {
   return {
@@ -19,6 +19,21 @@ export function aRun(id: string, changes: Partial<Run> = {}): Run {
     changed: [],
     cancelRequested: false,
     ...changes,
+  };
+}
+
+export function aStage(node: string): StageRun {
+  return {
+    node,
+    stage: node,
+    kind: "batch",
+    after: [],
+    status: "waiting",
+    startedAt: undefined,
+    endedAt: undefined,
+    environment: undefined,
+    attempts: [],
+    outputs: [],
   };
 }
 

@@ -4,7 +4,7 @@ import { DatabaseSync } from "node:sqlite";
 import { expect, test } from "vitest";
 import { openReader, openStore } from "../../src/store/sqlite-store.ts";
 import { temporaryFolder } from "../support/temporary.ts";
-import { aDeployment, aRelease, aRun, aService } from "./records.ts";
+import { aDeployment, aRelease, aRun, aService, aStage } from "./records.ts";
 
 const at = new Date("2026-11-23T19:05:12Z");
 const storeFile = (): string => join(temporaryFolder("store"), "store.db");
@@ -31,6 +31,24 @@ test("what is saved comes back as it was, also after the store was closed", () =
   again.removeServiceStatus("ml", "serve");
   expect([again.documents("ports").size, again.services().length]).toEqual([0, 0]);
   again.close();
+});
+
+test("a run has its stages as they are now, whichever of them changed and whoever wrote them before", () => {
+  const file = storeFile();
+  const store = openStore(file);
+  const [one, two] = [aStage("one"), aStage("two")];
+  const names = (): unknown => store.run("1")?.stages.map(({ node, status }) => `${node} ${status}`);
+  store.saveRun(aRun("1", { status: "running", stages: [one, two] }));
+  store.saveRun(aRun("1", { status: "running", stages: [one, { ...two, status: "running" }] }));
+  expect(names()).toEqual(["one waiting", "two running"]);
+  store.saveRun(aRun("1", { status: "running", stages: [two] }));
+  expect(names()).toEqual(["two waiting"]);
+  const next = openStore(file);
+  next.saveRun(aRun("1", { stages: [{ ...one, status: "failed" }] }));
+  expect(names()).toEqual(["one failed"]);
+  expect(next.runs({}).map(({ stages }) => stages.length)).toEqual([1]);
+  next.close();
+  store.close();
 });
 
 test("runs are found by deployment and namespace, the newest first, and those unfinished by themselves", () => {

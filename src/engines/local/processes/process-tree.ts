@@ -111,7 +111,8 @@ function childrenOf(pid: number, table: ProcessTable): readonly number[] {
 function lowestPid({ shim }: Tree): number {
   const now = uptimeTicks();
   if (now === undefined) return 0;
-  const forksAtMost = ((now - Number(shim.started)) / 100 + 1) * 200_000;
+  // Both times are in hundredths of a second.
+  const forksAtMost = (now - Number(shim.started) + 3) * 2_000;
   return shim.pid + forksAtMost < highestPid() ? shim.pid : 0;
 }
 
