@@ -3,7 +3,7 @@
  * a command does not need is not loaded.
  */
 
-import { readFileSync, statSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -12,6 +12,7 @@ import about from "../package.json" with { type: "json" };
 import type { CliWiring, EngineNotice, ProjectFile } from "./cli/cli-io.ts";
 import type { TerminalSettings } from "./cli/process-io.ts";
 import type { Settings } from "./core/settings.ts";
+import type { readIngressState } from "./engines/local/ingress/ingress-state.ts";
 import type { ServerParts } from "./http/run-server.ts";
 import type { LocalServer } from "./http/server-control.ts";
 import type { Operations } from "./operations/operations.ts";
@@ -84,23 +85,26 @@ async function readSettings(home: string): Promise<Settings> {
 }
 
 async function readProjectFile(path: string): Promise<ProjectFile | undefined> {
-  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return undefined;
-  const bytes = await readIfThere(path);
+  const bytes = await readIfThere(path, `Name the file in it: ${join(path, "bodywork.yaml")}`);
   if (bytes === undefined) return undefined;
-  return {
-    bytes,
-    has: (named) => statSync(resolve(dirname(path), named), { throwIfNoEntry: false }) !== undefined,
-  };
+  return { bytes, has: (named) => existsSync(resolve(dirname(path), named)) };
 }
 
-async function readIfThere(path: string): Promise<Buffer | undefined> {
+/** One byte more than a file of YAML may have, so that its reader sees that it is too long. */
+const mostBytes = 1024 * 1024 + 1;
+
+async function readIfThere(path: string, folderHint?: string): Promise<Buffer | undefined> {
+  const { readBounded } = await import("./lib/read-bounded.ts");
   try {
-    return readFileSync(path);
+    return readBounded(path, mostBytes);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === "ENOENT" || code === "ENOTDIR") return undefined;
     const { Failure } = await import("./core/failure.ts");
-    throw new Failure("usage", `Cannot read ${path}: ${code}.`, { cause: error });
+    const isFolder = code === "EISDIR";
+    const why = isFolder ? "it is a folder" : code === "ENODEV" ? "it is neither a file nor a pipe" : code;
+    const hint = isFolder ? folderHint : undefined;
+    throw new Failure("usage", `Cannot read ${path}: ${why}.`, { hint, cause: error });
   }
 }
 
@@ -118,15 +122,19 @@ async function createLocalServer(machine: Machine): Promise<LocalServer> {
   const { createServerControl } = await import("./http/server-control.ts");
   const { installerMachineVariables } = await import("./core/machine-environment.ts");
   const { systemClock } = await import("./lib/system-clock.ts");
-  const { prepareHome } = await import("./http/prepare-home.ts");
   const { readIngressState } = await import("./engines/local/ingress/ingress-state.ts");
   const { getCompileCacheDir } = await import("node:module");
   const compiled = getCompileCacheDir();
   return createServerControl({
     home,
-    prepareHome: () => prepareHome(home),
     version: about.version,
-    command: [process.execPath, fileURLToPath(new URL("./main.ts", import.meta.url)), "server", "run"],
+    command: [
+      process.execPath,
+      `--title=bodywork server ${home}`, // As `ps` shows it.
+      fileURLToPath(new URL("./main.ts", import.meta.url)),
+      "server",
+      "run",
+    ],
     environment: {
       ...installerMachineVariables(variables),
       BODYWORK_HOME: home,
@@ -138,8 +146,8 @@ async function createLocalServer(machine: Machine): Promise<LocalServer> {
   });
 }
 
-function ingressStatus(state: { readonly publicUrl?: string; readonly running: boolean }) {
-  return { ingress: state.publicUrl, ingressRunning: state.running };
+function ingressStatus({ publicUrl, note, running }: ReturnType<typeof readIngressState>) {
+  return { ingress: publicUrl, ingressNote: note, ingressRunning: running };
 }
 
 /** Files below the home folder that two processes know of. */
@@ -148,10 +156,13 @@ const storeFile = (home: string): string => join(home, "store.db");
 /** Views look into the store by themselves; actions go to the server, which they start when there is none. */
 async function createOperations(machine: Machine, server: LocalServer): Promise<Operations> {
   const { home } = machine;
+  const { checkHome } = await import("./http/prepare-home.ts");
+  checkHome(home);
   const { createViews } = await import("./operations/views.ts");
   const { openReader } = await import("./store/sqlite-store.ts");
   const { createLogReader } = await import("./engines/local/processes/follow-log.ts");
   const { correctStatus } = await import("./engines/local/correct-status.ts");
+  const { systemClock } = await import("./lib/system-clock.ts");
   const views = createViews({
     read(look, nothing) {
       const store = openReader(storeFile(home));
@@ -165,6 +176,7 @@ async function createOperations(machine: Machine, server: LocalServer): Promise<
     logs: createLogReader(home),
     environments: () => createEnvironments(machine),
     correct: correctStatus(home),
+    sleep: systemClock.sleep,
   });
   return {
     ...views,
@@ -172,7 +184,7 @@ async function createOperations(machine: Machine, server: LocalServer): Promise<
     async *followRun(runId, after, signal) {
       yield* (await server.client({ unlessStopped: true })).followRun(runId, after, signal);
     },
-    cancelRun: async (runId) => (await server.client({ unlessStopped: true })).cancelRun(runId),
+    cancelRun: async (runId, why) => (await server.client({ unlessStopped: true })).cancelRun(runId, why),
     deleteDeployment: async (name) => (await server.client()).deleteDeployment(name),
     cleanEnvironments: async (options) => (await server.client()).cleanEnvironments(options),
   };
@@ -195,6 +207,8 @@ async function serve(machine: Machine, listen: string | undefined): Promise<numb
   const { runServer } = await import("./http/run-server.ts");
   const { prepareHome } = await import("./http/prepare-home.ts");
   prepareHome(machine.home);
+  // What we and our helper processes write is for this user alone; stages get the umask that we were started with.
+  const stagesUmask = process.umask(0o077);
   const ended = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => ended.abort());
   process.on("SIGHUP", () => {}); // A closed terminal does not end it.
@@ -202,13 +216,13 @@ async function serve(machine: Machine, listen: string | undefined): Promise<numb
     home: machine.home,
     version: about.version,
     listen,
-    makeParts: () => createServerParts(machine),
+    makeParts: () => createServerParts(machine, stagesUmask),
     ended: ended.signal,
   });
   return 0;
 }
 
-async function createServerParts(machine: Machine): Promise<ServerParts> {
+async function createServerParts(machine: Machine, stagesUmask: number): Promise<ServerParts> {
   const { home, variables } = machine;
   const settings = await readSettings(home);
   const [
@@ -258,7 +272,7 @@ async function createServerParts(machine: Machine): Promise<ServerParts> {
     maxRepositoryMb: settings.git.max_repository_mb,
   });
   const artifacts = createArtifactStore({ folder: join(home, "artifacts") });
-  const processes = await createProcesses({ stateFolder: join(home, "spawner") });
+  const processes = await createProcesses({ stateFolder: join(home, "spawner"), umask: stagesUmask });
   const ingress = createIngress({
     folder: layout.ingressFolder,
     version: about.version,
@@ -301,10 +315,15 @@ async function createServerParts(machine: Machine): Promise<ServerParts> {
       await ingress.start();
       await engine.takeUp((runId) => store.unfinishedRuns().some(({ id }) => id === runId));
     },
-    ingress: () => ({ ingress: ingress.publicUrl(), ingressRunning: ingress.running() }),
+    ingress: () => ({
+      ingress: ingress.publicUrl(),
+      ingressNote: ingress.note(),
+      ingressRunning: ingress.running(),
+    }),
+    comingBack: () => engine.comingBack().map(({ namespace, stage }) => `${namespace}/${stage}`),
     listen: ingress.listen,
     async stopServices() {
-      await actions.cancelAll();
+      await actions.cancelAll("server stop --services");
       await engine.stopServices();
       await ingress.stop();
     },

@@ -168,7 +168,7 @@ async function putInPlace(temporary: string, stored: string): Promise<void> {
   const handle = await open(temporary);
   try {
     await rename(temporary, stored);
-    if ((await handle.stat()).isDirectory()) await handle.chmod(0o555);
+    if ((await handle.stat()).isDirectory()) await handle.chmod(0o500);
   } catch (error) {
     // Another has put the same content there this moment.
     if (!hasCode(error, "ENOTEMPTY", "EEXIST")) throw error;

@@ -37,14 +37,14 @@ async function sealFolder(folder: BytePath): Promise<void> {
   });
   for (const { name } of entries.filter((entry) => entry.isDirectory())) {
     await sealFolder(join(folder, name));
-    await chmod(bytesOfPath(join(folder, name)), 0o555);
+    await chmod(bytesOfPath(join(folder, name)), 0o500);
   }
   await sync(folder, undefined);
 }
 
 async function sealFile(path: BytePath): Promise<void> {
   const { mode } = await lstat(bytesOfPath(path));
-  await sync(path, (mode & 0o100) === 0 ? 0o444 : 0o555);
+  await sync(path, (mode & 0o100) === 0 ? 0o400 : 0o500);
 }
 
 async function sync(path: BytePath, mode: number | undefined): Promise<void> {

@@ -198,7 +198,8 @@ export const commandTable: readonly CommandSpec[] = [
     words: ["logs"],
     summary: "Show the logs of a deployment's stages",
     description: [
-      "Without --run: the logs of the live services, and of the batch stages of the newest run.",
+      "Without --run: the logs of the newest run that has any; once it has ended, those of its batch stages and of the live services.",
+      "--follow waits for the first log while a run goes on.",
       "--output json and yaml print one record for each piece of text, as it comes.",
     ],
     arguments: [

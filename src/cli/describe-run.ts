@@ -49,6 +49,7 @@ export function describeRun(stream: CliStream, run: Run, now: number): string {
     ["started_by", run.request.startedBy],
     ["created", time(run.createdAt)],
     ["duration", between(run.startedAt, run.endedAt, now)],
+    ["code", run.code],
     ["reason", run.reason],
   ];
   const attempts = run.stages.flatMap(describeAttempts);

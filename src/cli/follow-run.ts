@@ -9,7 +9,7 @@ export interface FollowOptions {
   readonly operations: () => Promise<Operations>;
   readonly onEvent: (event: RunEvent) => void;
   readonly onLost: () => void;
-  /** The run is to be cancelled; asked of the server until it has heard it. */
+  /** The run is to be cancelled, its reason says why; asked of the server until it has heard it. */
   readonly cancel: AbortSignal;
   /** Stop following at once. */
   readonly leave: AbortSignal;
@@ -20,8 +20,8 @@ const longestLoss = 60_000;
 const retryDelays = [250, 500, 1_000, 2_000];
 
 /**
- * Follows a run to its end, over lost connections: each event comes once, and of the logs that are still written
- * nothing twice. Returns the finished run, or undefined when the connection could not be had again or `leave` aborted.
+ * Follows a run to its end, over lost connections: each event comes once, and so does the text of each log, also what was
+ * written meanwhile. Returns the finished run, or undefined when the connection could not be had again or `leave` aborted.
  * The run itself does not care whether anybody follows it.
  */
 export async function followRunToEnd(runId: string, options: FollowOptions): Promise<Run | undefined> {
@@ -30,6 +30,9 @@ export async function followRunToEnd(runId: string, options: FollowOptions): Pro
   const cancelling = createCancelling(runId, options);
   let lostAt: number | undefined;
   let tries = 0;
+  const show = (event: RunEvent): void => {
+    for (const shown of unseen.of(event)) options.onEvent(shown);
+  };
   try {
     while (!leave.aborted) {
       const began = io.now();
@@ -37,9 +40,13 @@ export async function followRunToEnd(runId: string, options: FollowOptions): Pro
         const operations = await options.operations();
         await cancelling.send(operations);
         for await (const event of operations.followRun(runId, unseen.last(), leave)) {
+          if (lostAt !== undefined) {
+            await readLogsAgain(runId, operations, show);
+            unseen.startAgain();
+          }
           lostAt = undefined;
           tries = 0;
-          for (const shown of unseen.of(event)) options.onEvent(shown);
+          show(event);
         }
         const run = await operations.run(runId);
         if (finishedRunStatuses.has(run.status)) return run;
@@ -64,9 +71,23 @@ export async function followRunToEnd(runId: string, options: FollowOptions): Pro
   }
 }
 
+/** All logs so far, from their beginnings: the server sends only those again that are still written. */
+async function readLogsAgain(
+  runId: string,
+  operations: Operations,
+  show: (event: RunEvent) => void,
+): Promise<void> {
+  try {
+    const { deployment = "", createdAt: at } = await operations.run(runId);
+    for await (const { node, source, text } of operations.logs({ deployment, runId, follow: false })) {
+      show({ kind: "log", at, node, source, text });
+    }
+  } catch {} // A log that can't be read must not end what is followed: the run matters more.
+}
+
 /**
- * Drops what was seen before a lost connection. The server does not send events again, but it reads the logs that are
- * still written from their beginning; the output of an environment's build is in no log and comes only once.
+ * Drops what was seen before a lost connection. The server does not send events again, but logs are read from their
+ * beginning; the output of an environment's build is in no log, and what came of it meanwhile is not shown.
  */
 function createUnseen() {
   let last = 0;
@@ -101,7 +122,7 @@ function createCancelling(runId: string, { operations, cancel }: FollowOptions) 
   let heard = false;
   const send = async (to: Operations): Promise<void> => {
     if (!cancel.aborted || heard) return;
-    await to.cancelRun(runId);
+    await to.cancelRun(runId, String(cancel.reason));
     heard = true;
   };
   const onCancel = (): void => {

@@ -2,7 +2,7 @@ import type { CliIo } from "./cli-io.ts";
 
 /** The two ways in which a person (or a time limit) ends a command that waits. */
 export interface Interruption {
-  /** Aborts at the first SIGINT or SIGTERM, or when the time is over; its reason is a string to show. */
+  /** Aborts at the first SIGINT or SIGTERM, or when the time is over; its reason is a string to show and to record. */
   readonly cancel: AbortSignal;
   /** Aborts at the second signal. */
   readonly leave: AbortSignal;
@@ -17,7 +17,7 @@ export function watchForInterruption(io: CliIo, limit: number | undefined): Inte
   const handlers = (["SIGINT", "SIGTERM"] as const).map((signal) =>
     io.onSignal(signal, () => {
       if (cancel.signal.aborted) leave.abort();
-      else cancel.abort(signal);
+      else cancel.abort(signal === "SIGINT" ? "Ctrl-C" : signal);
     }),
   );
   if (limit !== undefined) {

@@ -1,6 +1,6 @@
 import { printable } from "../core/printable.ts";
 
-/** Which log a piece of text is from: a stage, and `attempt 1`, `replica 2` or `environment`. */
+/** Which log a piece of text is from: a stage, and `attempt 1`, `replica 2 of 3` or `environment`. */
 export interface LogName {
   readonly stage: string;
   readonly source: string;
@@ -52,7 +52,7 @@ function asShown(line: string): string {
 /** SGR sequences of ECMA-48. Put together from pieces because a pattern with control characters in it reads as a mistake. */
 const colours = new RegExp(["\\x1b", "\\[[0-9;:]*m"].join(""), "g");
 
-/** `train`, `serve replica 2`, `train environment`: the first replica and any attempt need no more than the stage. */
+/** `train`, `serve replica 2 of 3`, `train environment`: an only replica and any attempt need no more than the stage. */
 export function logLabel({ stage, source }: LogName): string {
   return source === "replica 1" || source.startsWith("attempt ") ? stage : `${stage} ${source}`;
 }

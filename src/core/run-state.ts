@@ -9,6 +9,7 @@
  *   attempt   running → succeeded | failed | cancelled | lost
  */
 
+import type { FailureCode } from "./failure.ts";
 import type { Stage } from "./project.ts";
 
 export type RunStatus =
@@ -64,8 +65,10 @@ export interface Run {
   readonly id: string;
   readonly request: DeployRequest;
   readonly status: RunStatus;
-  /** Why it failed or was cancelled, one line; undefined otherwise. */
+  /** Why it failed or was cancelled, one line, also while it is ending; undefined otherwise. */
   readonly reason: string | undefined;
+  /** The reason's code; undefined when there is none. */
+  readonly code: FailureCode | undefined;
   /** More lines to the reason: all problems, a tool's own words. */
   readonly details: readonly string[];
   readonly hint: string | undefined;
@@ -132,8 +135,15 @@ export interface Attempt {
   readonly lastLines: readonly string[];
   readonly startedAt: string;
   readonly endedAt: string | undefined;
-  /** Where its log is, in the engine's own words; one a replica for services. */
-  readonly logs: readonly string[];
+  /** One for each process: a replica of a service has several when it starts anew. */
+  readonly logs: readonly StageLog[];
+}
+
+export interface StageLog {
+  /** `attempt 1`, `replica 2 of 3`; `replica 1` of the only one. */
+  readonly source: string;
+  /** Where it is, in the engine's own words. */
+  readonly reference: string;
 }
 
 /** Everything an engine needs to run one attempt of a batch stage. Plain data. */
@@ -265,7 +275,7 @@ export type RunEvent =
       readonly kind: "log";
       readonly at: string;
       readonly node: string;
-      /** `attempt 1`, `replica 2`, `environment`. */
+      /** As of a StageLog; also `environment`. */
       readonly source: string;
       readonly text: string;
     };

@@ -15,7 +15,7 @@ import { type GitMachine, requireGit, runGit } from "./git-command.ts";
 import { isUsable, markDamaged } from "./mirror.ts";
 import { openRemote, type RemoteParts } from "./open-remote.ts";
 import { parseRepositoryUrl, type RepositoryUrl } from "./repository-url.ts";
-import { checkRef, findCommit, nameDefaultBranch, refNotFound } from "./resolve-ref.ts";
+import { checkRef, findCommit, findShortCommit, nameDefaultBranch, refNotFound } from "./resolve-ref.ts";
 import { tendMirror } from "./tend-mirror.ts";
 
 export interface GitSourceOptions {
@@ -93,7 +93,8 @@ export function createGitSource(options: GitSourceOptions): Source {
           ? ({ commit: ref } as const)
           : ({ named: true } as const);
     await fetchRepository(machine, mirror, remote, wanted);
-    const found = await findCommit(machine, mirror, url, ref);
+    const found =
+      (await findCommit(machine, mirror, url, ref)) ?? (await findShortCommit(machine, mirror, url, ref));
     if (found === undefined) throw await refNotFound(machine, mirror, url, ref);
     await trees.tree(found.commit);
     if (ref !== undefined) return found.commit;
@@ -101,6 +102,10 @@ export function createGitSource(options: GitSourceOptions): Source {
   };
 
   return {
+    check(url) {
+      parseRepositoryUrl(url, options.insecureHosts);
+    },
+
     async resolve(request, signal) {
       const url = parseRepositoryUrl(request.url, options.insecureHosts);
       const ref = checkRef(request.ref, url);

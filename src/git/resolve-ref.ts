@@ -24,7 +24,7 @@ export function checkRef(ref: string | undefined, url: RepositoryUrl): string | 
   throw new Failure(
     "ref-not-found",
     `Git clone failed - cannot fetch ${url.shown}: "${printable(ref.slice(0, 200))}" is not a name that a branch or tag can have.`,
-    { hint: "Name a branch, a tag, or a commit by all its 40 digits." },
+    { hint: "Name a branch, a tag, or a commit by 7 to 40 of its digits." },
   );
 }
 
@@ -75,6 +75,26 @@ export async function findCommit(
   };
 }
 
+/** The one commit whose name begins with the ref; undefined when there is none, or several, or the ref is none such. */
+export async function findShortCommit(
+  machine: GitMachine,
+  mirror: string,
+  url: RepositoryUrl,
+  ref: string | undefined,
+): Promise<FoundCommit | undefined> {
+  if (ref === undefined || !looksShort(ref)) return undefined;
+  const { exitCode, stdout } = await runGit(machine, {
+    gitDir: mirror,
+    args: commitNameArguments(ref),
+    timeout: 60_000,
+  });
+  return exitCode === 0 ? findCommit(machine, mirror, url, stdout.trim()) : undefined;
+}
+
+function looksShort(ref: string): boolean {
+  return /^[0-9a-f]{7,39}$/i.test(ref);
+}
+
 interface FoundCommit {
   readonly commit: RunCommit;
   readonly branchesAtIt: readonly string[];
@@ -120,8 +140,6 @@ export async function refNotFound(
     });
   }
   const near = ref === undefined ? undefined : nearName(ref, [...branches, ...tags]);
-  const looksShort = ref !== undefined && /^[0-9a-f]{7,39}$/i.test(ref);
-  const whole = looksShort ? await wholeCommitName(machine, mirror, ref) : undefined;
   return new Failure(
     "ref-not-found",
     ref === undefined
@@ -130,27 +148,13 @@ export async function refNotFound(
     {
       details: [listed("Branches", branches), ...(tags.length === 0 ? [] : [listed("Tags", tags)])],
       hint:
-        (whole ?? near) !== undefined
-          ? `Did you mean --branch ${whole ?? near}?`
-          : looksShort
+        near !== undefined
+          ? `Did you mean --branch ${near}?`
+          : ref !== undefined && looksShort(ref)
             ? "Name a commit by all its 40 digits."
             : "Name one of them with --branch.",
     },
   );
-}
-
-/** Undefined when the mirror has no commit, or several, whose name begins so. */
-async function wholeCommitName(
-  machine: GitMachine,
-  mirror: string,
-  beginning: string,
-): Promise<string | undefined> {
-  const { exitCode, stdout } = await runGit(machine, {
-    gitDir: mirror,
-    args: commitNameArguments(beginning),
-    timeout: 60_000,
-  });
-  return exitCode === 0 ? stdout.trim() : undefined;
 }
 
 async function namesBelow(machine: GitMachine, mirror: string, prefix: string): Promise<readonly string[]> {

@@ -40,8 +40,8 @@ export function createClient(address: ServerAddress, sshKey?: string): ServerCli
       await call("POST", "/v1/server/stop", options);
     },
     deploy: (deployment) => call("POST", "/v1/runs", { request: deployment, sshKey }),
-    async cancelRun(runId) {
-      await call("POST", `/v1/runs/${encodeURIComponent(runId)}/cancel`, {});
+    async cancelRun(runId, why) {
+      await call("POST", `/v1/runs/${encodeURIComponent(runId)}/cancel`, { why });
     },
     deleteDeployment: (name) => call("DELETE", `/v1/deployments/${encodeURIComponent(name)}`),
     cleanEnvironments: (options): Promise<readonly EnvironmentRecord[]> =>

@@ -12,7 +12,9 @@ export interface ServerParts {
   readonly actions: RunActions;
   /** Takes up the services that an earlier server left; called once, before anything else. */
   readonly takeUp: () => Promise<void>;
-  readonly ingress: () => Pick<ServerStatus, "ingress" | "ingressRunning">;
+  readonly ingress: () => Pick<ServerStatus, "ingress" | "ingressNote" | "ingressRunning">;
+  /** Services that are taken up and neither ready yet nor have failed to be, as `NAMESPACE/STAGE`. */
+  readonly comingBack: () => readonly string[];
   readonly listen: (address: string) => Promise<void>;
   /** Cancels every run, then ends every service, and the ingress. */
   readonly stopServices: () => Promise<void>;
@@ -62,6 +64,7 @@ export async function runServer({
         api: address,
         startedAt,
         ...parts.ingress(),
+        comingBack: parts.comingBack(),
       }),
       listen: parts.listen,
       async stop({ services }) {

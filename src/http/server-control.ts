@@ -6,6 +6,7 @@ import { writeFileAtomic } from "../lib/files.ts";
 import { spawnDetached } from "../lib/spawn-detached.ts";
 import type { ServerControl, ServerStatus } from "../operations/operations.ts";
 import { createClient, type ServerClient } from "./client.ts";
+import { checkHome, prepareHome } from "./prepare-home.ts";
 
 /** What a server leaves in its home folder (mode 0600) so that commands find it. */
 export interface ServerFile {
@@ -18,15 +19,13 @@ export interface ServerFile {
 
 export interface ServerControlParts {
   readonly home: string;
-  /** Makes the home folder, or refuses to use it; called before a server is started. */
-  readonly prepareHome: () => void;
   readonly version: string;
   /** Program and arguments that are `bodywork server run`. */
   readonly command: readonly [string, ...string[]];
   readonly environment: Readonly<Record<string, string>>;
   readonly sshKey: string | undefined;
   /** What is known without a server. */
-  readonly offlineStatus: () => Pick<ServerStatus, "ingress" | "ingressRunning">;
+  readonly offlineStatus: () => Pick<ServerStatus, "ingress" | "ingressNote" | "ingressRunning">;
   readonly sleep: (milliseconds: number) => Promise<void>;
 }
 
@@ -47,11 +46,15 @@ interface Found {
 
 /** Milliseconds that a server may take to start, and to end. */
 const startTime = 30_000;
+/** Milliseconds that `server start` waits for the services that come back. */
+const comingBackTime = 10_000;
 
 export function createServerControl(parts: ServerControlParts): LocalServer {
   const { home } = parts;
 
   const find = async (): Promise<Found | undefined> => {
+    // Whoever can write there may have put another server in the place of ours.
+    checkHome(home);
     const { api, token } = readServerFile(home) ?? {};
     if (api === undefined || token === undefined) return undefined;
     const client = createClient({ api, token }, parts.sshKey);
@@ -109,7 +112,7 @@ export function createServerControl(parts: ServerControlParts): LocalServer {
   };
 
   const startNew = async (): Promise<Found> => {
-    parts.prepareHome();
+    prepareHome(home);
     const log = join(home, "server.log");
     const before = sizeOf(log);
     const [file, ...args] = parts.command;
@@ -133,9 +136,20 @@ export function createServerControl(parts: ServerControlParts): LocalServer {
     return listen === undefined ? server : { ...server, status: await server.client.listen(listen) };
   };
 
+  /** Those that take longer, or wait for something, are told in the status. */
+  const untilServicesAreBack = async ({ client, status }: Found): Promise<ServerStatus> => {
+    let latest = status;
+    for (const deadline = performance.now() + comingBackTime; performance.now() < deadline; ) {
+      if (latest.comingBack === undefined || latest.comingBack.length === 0) break;
+      await parts.sleep(50);
+      latest = await client.status();
+    }
+    return latest;
+  };
+
   return {
     status: async () => (await find())?.status ?? stopped(),
-    start: async ({ listen }) => (await ready(listen)).status,
+    start: async ({ listen }) => untilServicesAreBack(await ready(listen)),
     async stop({ services }) {
       // Services can only be stopped by a server that knows them.
       const found = services ? await start() : await find();

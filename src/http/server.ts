@@ -35,6 +35,7 @@ const deployBody = z.object({
 const afterQuery = z.object({ after: z.coerce.number().int().min(0).default(0) });
 const idParams = z.object({ id: z.string().max(64) });
 const nameParams = z.object({ name: z.string().max(256) });
+const cancelBody = z.object({ why: z.string().max(256) });
 const cleanBody = z.object({ unusedDays: z.number().min(0) });
 const stopBody = z.object({ services: z.boolean() });
 const listenBody = z.object({ listen: z.string().max(256) });
@@ -99,7 +100,7 @@ export function createApi(parts: ApiParts): FastifyInstance {
     }
   });
   api.post("/v1/runs/:id/cancel", async (request, reply) => {
-    await parts.actions.cancelRun(idParams.parse(request.params).id);
+    await parts.actions.cancelRun(idParams.parse(request.params).id, cancelBody.parse(request.body).why);
     return reply.code(202).send({});
   });
   api.delete("/v1/deployments/:name", async (request) =>

@@ -10,7 +10,7 @@ import { carryOutStages, waitingStage } from "./carry-out-stages.ts";
 import { endFailedRun } from "./end-failed-run.ts";
 import { type PreparedEnvironment, prepareEnvironments } from "./prepare-environments.ts";
 import { prepareRun } from "./prepare-run.ts";
-import type { RunRecorder } from "./record-run.ts";
+import { type RunRecorder, storyOf } from "./record-run.ts";
 import { isReleased, removeFormerServices, saveRelease } from "./settle-release.ts";
 
 export interface RunParts {
@@ -64,7 +64,7 @@ export async function carryOutRun(
   let planned: PlannedRun | undefined;
   try {
     planned = await planRun(recorder, parts, signal);
-    // A reason is on record as soon as the run is to end badly: it was ending already when the server died.
+    // A reason is on record as soon as the run is to end badly. It may have been ending already when the server died.
     if (recorder.run.reason === undefined && !isReleased(recorder.run, parts.store)) {
       await carryOutStages(planned, signal);
       signal.throwIfAborted();
@@ -75,7 +75,8 @@ export async function carryOutRun(
   }
   if (isReleased(recorder.run, parts.store)) {
     if (planned !== undefined) await removeFormerServices(planned);
-    recorder.update({ status: "succeeded", endedAt: recorder.now() });
+    // A cancellation that came too late has left its reason.
+    recorder.update({ status: "succeeded", reason: undefined, code: undefined, endedAt: recorder.now() });
   } else {
     await endFailedRun(planned, recorder, parts, signal);
   }
@@ -106,18 +107,7 @@ function recordFailure(error: unknown, recorder: RunRecorder): void {
   const failure = asFailure(error);
   if (recorder.run.reason === undefined) {
     // A run that made room for a newer one has failed in nothing, so it counts as cancelled.
-    const superseded = failure.code === "superseded";
-    const { cancelRequested } = recorder.run;
-    recorder.update(
-      cancelRequested
-        ? { reason: "cancelled" }
-        : {
-            reason: failure.message,
-            details: failure.details,
-            hint: failure.hint,
-            cancelRequested: superseded,
-          },
-    );
+    recorder.update({ ...storyOf(failure), cancelRequested: failure.code === "superseded" });
   }
   if (failure.kind === "bug" && !recorder.run.cancelRequested) {
     const stack = failure.cause instanceof Error ? failure.cause.stack : undefined;

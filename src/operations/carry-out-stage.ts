@@ -1,17 +1,11 @@
 import { asFailure, Failure } from "../core/failure.ts";
 import type { PlannedStage } from "../core/plan.ts";
-import type {
-  Attempt,
-  BatchTask,
-  Run,
-  ServiceTask,
-  StageOutput,
-  TaskBase,
-  TaskInput,
-} from "../core/run-state.ts";
+import type { Attempt, BatchTask, ServiceTask, StageOutput, TaskBase, TaskInput } from "../core/run-state.ts";
 import type { TaskObserver } from "../ports/engine.ts";
 import type { PlannedRun } from "./carry-out-run.ts";
-import type { RunRecorder } from "./record-run.ts";
+import { type RunRecorder, storyOf } from "./record-run.ts";
+import { replicaSource } from "./replica-source.ts";
+import { withoutFullStop } from "./without-full-stop.ts";
 
 /**
  * One stage, from its start to its end, or from where an earlier server left it. How it ended is stored in one step with
@@ -35,7 +29,9 @@ export async function carryOutStage(
     .stage(node)
     .attempts.map((one) => (one.status === "running" ? { ...one, endedAt, ...end.attempt } : one));
   const change = { status, endedAt, attempts, outputs: end.outputs ?? [] } as const;
-  recorder.updateStage(node, change, failed ? storyOf(end.failure, recorder.run) : {});
+  // The first failure is the run's; what fails later (a failure stage, too) is not.
+  const isTheRuns = failed && recorder.run.reason === undefined;
+  recorder.updateStage(node, change, isTheRuns ? storyOf(end.failure) : {});
   if (end.failure !== undefined) throw end.failure;
 }
 
@@ -44,12 +40,6 @@ interface StageEnd {
   readonly attempt: Partial<Attempt> & Pick<Attempt, "status">;
   readonly outputs?: readonly StageOutput[];
   readonly failure?: Failure | undefined;
-}
-
-/** The first failure is the run's; what fails later (a failure stage, too) is not. */
-function storyOf(failure: Failure, run: Run): Partial<Pick<Run, "reason" | "details" | "hint">> {
-  if (run.reason !== undefined) return {};
-  return { reason: failure.message, details: failure.details, hint: failure.hint };
 }
 
 async function carryOut(planned: PlannedStage, run: PlannedRun, signal: AbortSignal): Promise<StageEnd> {
@@ -144,14 +134,13 @@ async function runAttempts(
       const failure = new Failure("cancelled", `Stage "${stage.name}" was cancelled.`);
       return { attempt: { status: "cancelled" }, failure };
     }
-    const ended = { status: outcome.kind, reason: outcome.reason, lastLines: outcome.lastLines };
+    const reason = withoutFullStop(outcome.reason);
+    const ended = { status: outcome.kind, reason, lastLines: outcome.lastLines };
     if (number >= most || signal.aborted) {
       const which = most > 1 ? ` (attempt ${number} of ${most})` : "";
-      const failure = new Failure(
-        "stage-failed",
-        `Stage "${stage.name}" failed: ${outcome.reason}${which}.`,
-        { details: outcome.lastLines },
-      );
+      const failure = new Failure("stage-failed", `Stage "${stage.name}" failed: ${reason}${which}.`, {
+        details: outcome.lastLines,
+      });
       return { attempt: ended, failure };
     }
     const attempts = recorder
@@ -162,7 +151,7 @@ async function runAttempts(
     recorder.updateStage(node, { attempts: [...attempts, startedAttempt(number + 1, recorder)] });
     recorder.notice(
       "warning",
-      `Stage "${stage.name}", attempt ${number} of ${most} failed: ${outcome.reason}; trying again.`,
+      `Stage "${stage.name}", attempt ${number} of ${most} failed: ${reason}; trying again.`,
     );
   }
 }
@@ -181,12 +170,10 @@ async function observed<T>(
         // A service goes on after its roll-out, and so do its logs: they are no longer the run's.
         if (done) return;
         const { attempts } = recorder.stage(node);
-        if (attempts.at(-1)?.logs.includes(reference) === false) {
-          recorder.updateStage(node, {
-            attempts: attempts.map((attempt, index) =>
-              index === attempts.length - 1 ? { ...attempt, logs: [...attempt.logs, reference] } : attempt,
-            ),
-          });
+        const last = attempts.at(-1);
+        if (last?.logs.some((log) => log.reference === reference) === false) {
+          const logs = [...last.logs, { source, reference }];
+          recorder.updateStage(node, { attempts: [...attempts.slice(0, -1), { ...last, logs }] });
         }
         closers.push(recorder.tellLog(node, source, reference));
       },
@@ -213,10 +200,12 @@ async function rollOutService(
   { recorder, parts }: PlannedRun,
   signal: AbortSignal,
 ): Promise<StageEnd> {
-  const { name } = task.stage;
-  const outcome = await observed(task.node, recorder, (observer) =>
-    parts.engine.rollOut(task, observer, signal),
-  );
+  const { name, replicas } = task.stage;
+  const outcome = await observed(task.node, recorder, (observer) => {
+    const log: TaskObserver["log"] = (replica, reference) =>
+      observer.log(replicaSource(replica, replicas), reference);
+    return parts.engine.rollOut(task, { ...observer, log }, signal);
+  });
   switch (outcome.kind) {
     case "serving":
       return { attempt: { status: "succeeded" } };
@@ -225,12 +214,13 @@ async function rollOutService(
       return { attempt: { status: "cancelled" }, failure };
     }
     case "failed": {
+      const reason = withoutFullStop(outcome.reason);
+      const { lastLines } = outcome;
       const failure = new Failure(
         "service-not-ready",
-        `Deployments failed to roll-out successfully: service "${name}" ${outcome.reason}.`,
-        { details: outcome.lastLines },
+        `Deployments failed to roll-out successfully: service "${name}" ${reason}.`,
+        { details: lastLines },
       );
-      const { reason, lastLines } = outcome;
       return { attempt: { status: "failed", reason, lastLines }, failure };
     }
   }

@@ -1,5 +1,6 @@
 import { finishedRunStatuses } from "../core/run-state.ts";
 import type { SharedParts } from "./run-actions.ts";
+import { protectionOf } from "./settle-release.ts";
 import type { Turns } from "./turns.ts";
 
 /**
@@ -47,9 +48,7 @@ async function removeAll(
     .filter((service) => service.namespace === namespace && service.deployment === name);
   for (const service of services) await engine.removeService(service);
   const releases = store.releases(namespace, name);
-  for (const { commit, number } of releases) {
-    await source.forget(commit, `release/${namespace}/${name}/${number}`);
-  }
+  for (const release of releases) await source.forget(release.commit, protectionOf(release));
   const finished = store
     .runs({ deployment: name, namespace })
     .filter((run) => finishedRunStatuses.has(run.status));

@@ -37,9 +37,10 @@ async function prepareOne(
   const [first] = sharing;
   if (first === undefined) throw new Failure("internal", "no stage asks for this environment");
   const found = environments.find(first.environment);
-  if (found !== undefined) return { ...found, built: false };
+  if (found?.warnings.length === 0) return { ...found, built: false };
   const names = sharing.map(({ stage }) => stage.name).join(", ");
-  recorder.notice("info", `Building the Python environment of ${names}`);
+  // One that is there with warnings is prepared all the same: `strict` may refuse it.
+  if (found === undefined) recorder.notice("info", `Building the Python environment of ${names}`);
   try {
     const environment = await environments.prepare(first.environment, {
       strict: recorder.run.request.strict,

@@ -102,17 +102,28 @@ async function readProject(commit: RunCommit, recorder: RunRecorder, parts: RunP
       ? problem.message
       : `${problem.message} (${projectFileName}:${problem.line}:${problem.column ?? 1})`;
   if (project === undefined || fatal.length > 0) {
-    throw new Failure(
-      "project-invalid",
-      `Cannot deploy ${commit.url} at ${commit.shortHash}: Bodywork config file has missing or invalid parameters: ${fatal.map(({ message }) => message).join(", ")}`,
-      { details: fatal.map(withPlace), hint: "Check it with: bodywork validate --check-files" },
-    );
+    const [first, ...others] = fatal;
+    // A problem of the file as a whole (it is no YAML) says all by itself.
+    const isWhole = first?.path === "";
+    const found = isWhole
+      ? withPlace(first)
+      : `Bodywork config file has missing or invalid parameters: ${shortened(fatal.map(({ message }) => message))}`;
+    throw new Failure("project-invalid", `Cannot deploy ${commit.url} at ${commit.shortHash}: ${found}`, {
+      details: (isWhole ? others : fatal).map(withPlace),
+      hint: "Check it with: bodywork validate --check-files",
+    });
   }
   // A run that is gone on with has told them already.
   if (recorder.run.namespace === undefined) {
     for (const warning of warnings) recorder.notice("warning", withPlace(warning));
   }
   return project;
+}
+
+/** All of a few, else the first and how many more. */
+function shortened(messages: readonly string[]): string {
+  if (messages.length <= 3) return messages.join(", ");
+  return `${messages[0]} and ${messages.length - 1} more`;
 }
 
 /** Two repositories must not deploy into one namespace: they would replace each other's services. */

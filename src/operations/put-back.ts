@@ -3,6 +3,7 @@ import type { ChangedService } from "../core/run-state.ts";
 import type { RollOutOutcome } from "../ports/engine.ts";
 import type { RunParts } from "./carry-out-run.ts";
 import type { RunRecorder } from "./record-run.ts";
+import { withoutFullStop } from "./without-full-stop.ts";
 
 /**
  * Returns every service that the run has changed to what served before, newest first; a service that is new goes. What
@@ -12,11 +13,12 @@ export async function putBack(recorder: RunRecorder, parts: RunParts): Promise<v
   for (const changed of recorder.run.changed.toReversed()) {
     const problem = await putServiceBack(changed, recorder, parts);
     if (problem === undefined) continue;
+    const reason = withoutFullStop(problem.reason);
     recorder.notice(
       "error",
       changed.previous === undefined
-        ? `Cannot remove service "${changed.stage}", which this run had added: ${problem.reason}.`
-        : `Cannot put release ${changed.previous.release} of service "${changed.stage}" back: ${problem.reason}. The new one goes on serving.`,
+        ? `Cannot remove service "${changed.stage}", which this run had added: ${reason}.`
+        : `Cannot put release ${changed.previous.release} of service "${changed.stage}" back: ${reason}. The new one goes on serving.`,
       problem.lastLines,
     );
   }

@@ -1,3 +1,4 @@
+import type { Failure } from "../core/failure.ts";
 import { printable } from "../core/printable.ts";
 import { finishedRunStatuses, type Run, type RunEvent, type StageRun } from "../core/run-state.ts";
 import type { Clock } from "../ports/clock.ts";
@@ -81,4 +82,10 @@ export function recordRun(initial: Run, store: RunStore, feed: RunFeed, clock: C
       feed.publish(run.id, { kind: "log", at: clock.now().toISOString(), node, source, text }),
     now: () => clock.now().toISOString(),
   };
+}
+
+/** What a run's record says of the failure that it ends by. */
+export function storyOf(failure: Failure): Pick<Run, "reason" | "code" | "details" | "hint"> {
+  const { message, code, details, hint } = failure;
+  return { reason: message, code, details, hint };
 }

@@ -10,7 +10,7 @@ import type { Actions } from "./operations.ts";
 import { type RunRecorder, recordRun } from "./record-run.ts";
 import type { RunFeed } from "./run-feed.ts";
 import { createRunQueue } from "./run-queue.ts";
-import { sweepArtifacts, sweepRuns } from "./sweep.ts";
+import { sweepArtifacts, sweepReleases, sweepRuns } from "./sweep.ts";
 import { createTurns } from "./turns.ts";
 
 /** The actions as the server carries them out, and what it needs to start and stop well. */
@@ -19,8 +19,8 @@ export interface RunActions extends Actions {
   deploy(request: DeployRequest, sshKey?: string): Promise<{ readonly runId: string }>;
   /** Goes on with every run that an earlier server left unfinished. */
   resume(): void;
-  /** Cancels every run that is carried out, and returns when all of them have ended. */
-  cancelAll(): Promise<void>;
+  /** Cancels every run that is carried out, and returns when all of them have ended. `why` is as of `cancelRun`. */
+  cancelAll(why: string): Promise<void>;
   /** Runs being carried out now. */
   running(): readonly string[];
 }
@@ -36,7 +36,7 @@ export function createRunActions(parts: SharedParts, feed: RunFeed): RunActions 
   const { store, clock } = parts;
   const carriedOut = new Map<
     string,
-    { recorder: RunRecorder; readonly stop: AbortController; readonly over: Promise<void> }
+    { recorder: RunRecorder; readonly stop: AbortController; readonly ended: Promise<void> }
   >();
   const turns = createTurns();
   const takeTurn = createRunQueue(turns, store);
@@ -44,6 +44,7 @@ export function createRunActions(parts: SharedParts, feed: RunFeed): RunActions 
 
   return {
     async deploy(request, sshKey) {
+      parts.source.check(request.url);
       const run = newRun({ ...request, url: withoutCredentials(request.url) }, clock.now());
       store.saveRun(run);
       void carryOut(run, { url: request.url, sshKey });
@@ -53,12 +54,14 @@ export function createRunActions(parts: SharedParts, feed: RunFeed): RunActions 
       requireRun(runId);
       return feed.subscribe(runId, after, signal);
     },
-    async cancelRun(runId) {
+    async cancelRun(runId, why) {
       requireRun(runId);
-      cancel(runId);
+      cancel(runId, why);
     },
     async deleteDeployment(name) {
-      const deleted = await deleteDeployment(name, parts, turns, cancel);
+      const deleted = await deleteDeployment(name, parts, turns, (runId) =>
+        cancel(runId, "delete deployment"),
+      );
       await sweep();
       return deleted;
     },
@@ -69,9 +72,9 @@ export function createRunActions(parts: SharedParts, feed: RunFeed): RunActions 
       const left = store.unfinishedRuns().toSorted((a, b) => order(a) - order(b));
       for (const run of left) void carryOut(run, {});
     },
-    async cancelAll() {
-      for (const runId of carriedOut.keys()) cancel(runId);
-      await Promise.all([...carriedOut.values()].map(({ over }) => over));
+    async cancelAll(why) {
+      for (const runId of carriedOut.keys()) cancel(runId, why);
+      await Promise.all([...carriedOut.values()].map(({ ended }) => ended));
     },
     running: () => [...carriedOut.keys()],
   };
@@ -80,17 +83,17 @@ export function createRunActions(parts: SharedParts, feed: RunFeed): RunActions 
   async function carryOut(run: Run, access: RepositoryAccess): Promise<void> {
     const stop = new AbortController();
     if (run.cancelRequested) stop.abort();
-    const { promise: over, resolve: end } = Promise.withResolvers<void>();
+    const { promise: ended, resolve: end } = Promise.withResolvers<void>();
     let turn: Promise<void> | undefined;
     const runParts: RunParts = {
       ...parts,
       access,
       takeTurn: (...of) => {
-        turn ??= takeTurn(over, ...of);
+        turn ??= takeTurn(ended, ...of);
         return turn;
       },
     };
-    const carried = { recorder: recordRun(run, store, feed, clock), stop, over };
+    const carried = { recorder: recordRun(run, store, feed, clock), stop, ended };
     carriedOut.set(run.id, carried);
     await sweeping;
     for (let faults = 0; ; ) {
@@ -130,18 +133,21 @@ export function createRunActions(parts: SharedParts, feed: RunFeed): RunActions 
   async function tidyUp(run: Run): Promise<void> {
     try {
       await sweepRuns(parts);
+      const oldOnesWent = await sweepReleases(parts);
       // What a run that failed has made belongs to no release.
-      if (run.status !== "succeeded") await sweep();
+      if (oldOnesWent || run.status !== "succeeded") await sweep();
     } catch {}
   }
 
   /** On record before anybody is told that it is accepted. A run that is ending already ends as it would. */
-  function cancel(runId: string): void {
+  function cancel(runId: string, why: string): void {
     const carried = carriedOut.get(runId);
     if (carried === undefined) return;
     const { recorder, stop } = carried;
     if (finishedRunStatuses.has(recorder.run.status)) return;
-    if (recorder.run.reason === undefined) recorder.update({ cancelRequested: true });
+    if (recorder.run.reason === undefined) {
+      recorder.update({ cancelRequested: true, reason: `cancelled: ${why}`, code: "cancelled" });
+    }
     stop.abort();
   }
 
@@ -165,6 +171,7 @@ function newRun(request: DeployRequest, now: Date): Run {
     request,
     status: "queued",
     reason: undefined,
+    code: undefined,
     details: [],
     hint: undefined,
     createdAt: now.toISOString(),

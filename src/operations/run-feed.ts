@@ -1,12 +1,10 @@
-import { finishedRunStatuses, type RunEvent } from "../core/run-state.ts";
+import { finishedRunStatuses, type RunEvent, type StageLog } from "../core/run-state.ts";
 import type { LogReader } from "../ports/engine.ts";
 import type { RunReader } from "../ports/run-store.ts";
 
 /** A log that belongs to a run and is still written. */
-interface OpenLog {
+interface OpenLog extends StageLog {
   readonly node: string;
-  readonly source: string;
-  readonly reference: string;
 }
 
 /**

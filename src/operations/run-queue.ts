@@ -3,9 +3,9 @@ import type { RunReader } from "../ports/run-store.ts";
 import type { RunRecorder } from "./record-run.ts";
 import type { Turns } from "./turns.ts";
 
-/** Takes a run's turn; it ends when `over` resolves. Fails: superseded, or with the signal's reason. */
+/** Takes a run's turn, which ends with the run. Fails: superseded, or with the signal's reason. */
 export type TakeTurn = (
-  over: Promise<void>,
+  runEnded: Promise<void>,
   namespace: string,
   deployment: string,
   recorder: RunRecorder,
@@ -19,7 +19,7 @@ export type TakeTurn = (
 export function createRunQueue(turns: Turns, store: RunReader): TakeTurn {
   const waiting = new Map<string, { readonly runId: string; readonly giveUp: AbortController }>();
 
-  return async (over, namespace, deployment, recorder, signal) => {
+  return async (runEnded, namespace, deployment, recorder, signal) => {
     const runId = recorder.run.id;
     const key = `${namespace}/${deployment}`;
     const other = waiting.get(key);
@@ -34,7 +34,7 @@ export function createRunQueue(turns: Turns, store: RunReader): TakeTurn {
         AbortSignal.any([signal, mine.giveUp.signal]),
         (holder) => recorder.notice("info", `Waiting for ${holder} to end.`),
       );
-      void over.then(endTurn);
+      void runEnded.then(endTurn);
     } finally {
       if (waiting.get(key) === mine) waiting.delete(key);
     }

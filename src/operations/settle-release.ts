@@ -1,5 +1,5 @@
 import { asFailure, Failure } from "../core/failure.ts";
-import type { Run, ServiceTask } from "../core/run-state.ts";
+import type { Release, Run, ServiceTask } from "../core/run-state.ts";
 import type { RunReader } from "../ports/run-store.ts";
 import type { PlannedRun } from "./carry-out-run.ts";
 
@@ -17,7 +17,8 @@ export async function saveRelease({ plan, environments, recorder, parts }: Plann
       `superseded by run ${other.runId}, which has made release ${plan.release}`,
     );
   }
-  await source.keep(run.commit, `release/${plan.namespace}/${plan.deployment}/${plan.release}`);
+  const { namespace, deployment, release } = plan;
+  await source.keep(run.commit, protectionOf({ namespace, deployment, number: release }));
   const services = plan.nodes.flatMap(({ stage }): ServiceTask[] => {
     const task =
       stage.kind === "service"
@@ -55,6 +56,15 @@ export async function saveRelease({ plan, environments, recorder, parts }: Plann
       updatedAt: createdAt,
     },
   );
+}
+
+/** The name under which the commit of a release is protected. */
+export function protectionOf({
+  namespace,
+  deployment,
+  number,
+}: Pick<Release, "namespace" | "deployment" | "number">): string {
+  return `release/${namespace}/${deployment}/${number}`;
 }
 
 /** Whether the run's release is on record: there is no way back then, and nothing that could make the run fail. */

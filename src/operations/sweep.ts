@@ -1,7 +1,8 @@
 import type { RunReader } from "../ports/run-store.ts";
 import type { SharedParts } from "./run-actions.ts";
+import { protectionOf } from "./settle-release.ts";
 
-/** Removes what batch stages have made for runs that came to nothing, and for deployments that are gone. */
+/** Removes what batch stages have made for runs that came to nothing, and for releases and deployments that are gone. */
 export async function sweepArtifacts({
   store,
   artifacts,
@@ -28,4 +29,31 @@ export async function sweepRuns({ store, engine }: Pick<SharedParts, "store" | "
   for (const runId of store.removeOldRuns(keptRuns)) {
     if (!living.has(runId)) await engine.removeRun(runId);
   }
+}
+
+/** Releases kept of each deployment, the live one besides. */
+const keptReleases = 50;
+
+/**
+ * Removes old releases and lets go of their commits; true when there were some. The record goes last, so that a sweep
+ * that was cut short is done again.
+ */
+export async function sweepReleases({
+  store,
+  source,
+  engine,
+}: Pick<SharedParts, "store" | "source" | "engine">): Promise<boolean> {
+  // A service that could not be put back may be of another release than the live one.
+  const living = new Set(engine.services().map(({ runId }) => runId));
+  const old = store.deployments().flatMap(({ namespace, name, liveRelease }) =>
+    store
+      .releases(namespace, name)
+      .slice(keptReleases)
+      .filter(({ number, runId }) => number !== liveRelease && !living.has(runId)),
+  );
+  for (const release of old) {
+    await source.forget(release.commit, protectionOf(release));
+    store.removeRelease(release);
+  }
+  return old.length > 0;
 }

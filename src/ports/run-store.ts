@@ -35,6 +35,7 @@ export interface RunStore extends RunReader {
   addEvent(runId: string, event: NewRunEvent, at: Date): RunEvent;
   /** Records the release and makes it the live one, together. */
   saveRelease(release: Release, deployment: Deployment): void;
+  removeRelease(release: Pick<Release, "namespace" | "deployment" | "number">): void;
   /** With its releases and its finished runs, whose ids it returns. */
   removeDeployment(namespace: string, name: string): readonly string[];
   /** Removes runs (with their events) that are finished, beyond the newest `keep` of each deployment and what made a live release; returns their ids. */

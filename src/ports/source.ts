@@ -9,7 +9,7 @@ export type { CommitRef };
 export interface RepositoryRequest {
   /** https, ssh, scp-like (`git@host:path`) or file URL, as the user wrote it; it may hold credentials. */
   readonly url: string;
-  /** A branch, tag or 40-hex commit; the remote's default branch when undefined. */
+  /** A branch, tag or commit (by 7 to 40 of its hex digits); the remote's default branch when undefined. */
   readonly ref: string | undefined;
   /** A private key file (`--ssh PATH`). */
   readonly sshKeyFile?: string | undefined;
@@ -22,6 +22,9 @@ export interface RepositoryRequest {
 export type ResolvedCommit = RunCommit;
 
 export interface Source {
+  /** Refuses what can't be the address of a repository, without looking at anything. Fails: repository-url. */
+  check(url: string): void;
+
   /**
    * Fetches the repository into its mirror and resolves the ref to one commit.
    * Fails: repository-url, repository-access, repository-unreachable, repository-limit, host-key, ref-not-found (naming

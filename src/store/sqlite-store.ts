@@ -245,6 +245,13 @@ function createStore(database: DatabaseSync, file: string): RunStore {
           JSON.stringify(deployment),
         );
       }),
+    removeRelease: ({ namespace, deployment, number }) =>
+      write(
+        "DELETE FROM releases WHERE namespace = ? AND deployment = ? AND number = ?",
+        namespace,
+        deployment,
+        number,
+      ),
     removeDeployment: (namespace, name) => {
       const runs = idsOf(
         "SELECT id FROM runs WHERE namespace = ? AND deployment = ? AND finished = 1",

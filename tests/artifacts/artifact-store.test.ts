@@ -106,7 +106,7 @@ describe("collecting", () => {
   test("a file by itself has no executable bit, however it was first collected", async () => {
     const artifact = await collect({ tool: { script: "#!/bin/sh" } }, "tool");
     await store.place(artifact, join(top, "placed"));
-    expect(modeOf(storedAt(artifact))).toBe(0o444);
+    expect(modeOf(storedAt(artifact))).toBe(0o400);
     expect(modeOf(join(top, "placed")) & 0o111).toBe(0);
   });
 

@@ -71,6 +71,19 @@ describe("a run that is followed", () => {
     expect(textOf(shown)).toBe("a1\nb1\npip\nb2\na2\nmore\n");
   });
 
+  test("shows after a lost connection what was written to logs that are closed by now", async () => {
+    const { shown } = await follow(
+      [
+        [trainRuns, log("one\n"), "lost"],
+        [trainEnds, log("three\n", "attempt 2"), succeeded],
+      ],
+      [aRun()],
+      [log("one\ntwo\n"), log("three\n", "attempt 2")],
+    );
+    expect(textOf(shown)).toBe("one\ntwo\nthree\n");
+    expect(shown.indexOf(trainEnds), "before it is told that the stage has ended").toBeGreaterThan(2);
+  });
+
   test("that has not ended when its events end is followed again", async () => {
     const { asked, run } = await follow([[running], [succeeded]], [aRun({ status: "running" }), aRun()]);
     expect(asked).toEqual([0, 1]);
@@ -118,17 +131,17 @@ describe("a run that is to be cancelled", () => {
     const operations: Partial<Operations> = {
       async *followRun() {
         yield running;
-        cancel.abort("SIGINT");
+        cancel.abort("Ctrl-C");
         await new Promise((resolve) => setImmediate(resolve));
         yield succeeded;
       },
-      cancelRun: async (id) => {
-        cancelled.push(id);
+      cancelRun: async (id, why) => {
+        cancelled.push(`${id}: ${why}`);
       },
       run: async () => aRun({ status: "cancelled" }),
     };
     expect((await followWith(operations, cancel.signal))?.status).toBe("cancelled");
-    expect(cancelled).toEqual(["run-1"]);
+    expect(cancelled).toEqual(["run-1: Ctrl-C"]);
   });
 
   test("is cancelled by the next connection when this one is lost", async () => {
@@ -138,7 +151,7 @@ describe("a run that is to be cancelled", () => {
       async *followRun() {
         yield running;
         if (tries === 0) {
-          cancel.abort("SIGINT");
+          cancel.abort("Ctrl-C");
           await new Promise((resolve) => setImmediate(resolve));
           throw lost();
         }
@@ -175,8 +188,15 @@ test("A run that is left is followed no longer", async () => {
   expect(await followWith(operations, undefined, AbortSignal.abort())).toBeUndefined();
 });
 
-/** Follows a run whose connections go as given; the last record is that of every later look. */
-async function follow(connections: readonly Connection[], records: readonly Run[] = [aRun()]) {
+/**
+ * Follows a run whose connections go as given; the last record is that of every later look, and `logs` is all that was
+ * ever written.
+ */
+async function follow(
+  connections: readonly Connection[],
+  records: readonly Run[] = [aRun()],
+  logs: readonly RunEvent[] = [],
+) {
   const asked: number[] = [];
   const shown: RunEvent[] = [];
   const left = [...connections];
@@ -191,6 +211,13 @@ async function follow(connections: readonly Connection[], records: readonly Run[
         for (const event of left.shift() ?? []) {
           if (event === "lost") throw lost();
           yield event as RunEvent;
+        }
+      },
+      async *logs() {
+        for (const event of logs) {
+          if (event.kind !== "log") continue;
+          const { node, source, text } = event;
+          yield { node, stage: node, source, text };
         }
       },
       run: async () => (runs.length > 1 ? runs.shift() : runs[0]) as Run,

@@ -55,7 +55,8 @@ describe("the lines of a log", () => {
 test.each([
   ["train", "attempt 2", "train"],
   ["serve", "replica 1", "serve"],
-  ["serve", "replica 2", "serve replica 2"],
+  ["serve", "replica 1 of 2", "serve replica 1 of 2"],
+  ["serve", "replica 2 of 2", "serve replica 2 of 2"],
   ["train", "environment", "train environment"],
 ])("The log of %s, %s, is called %s", (stage, source, label) => {
   expect(logLabel({ stage, source })).toBe(label);

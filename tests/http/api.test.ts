@@ -155,7 +155,8 @@ test("the verbs arrive as they were called, and their failures come back whole",
         seen.push(deployment, sshKey);
         return { runId: "20261123-1" };
       },
-      async cancelRun(id) {
+      async cancelRun(id, why) {
+        seen.push(why);
         throw new Failure("not-found", `There is no run ${id}.`, { hint: "bodywork get runs" });
       },
       async deleteDeployment(name) {
@@ -172,12 +173,12 @@ test("the verbs arrive as they were called, and their failures come back whole",
   expect(await client.deploy(wanted)).toEqual({ runId: "20261123-1" });
   expect(await client.deleteDeployment("a/b c")).toEqual({ found: true });
   expect(await client.cleanEnvironments({ unusedDays: 30 })).toEqual([]);
-  expect(seen).toEqual([wanted, "the key", "a/b c", { unusedDays: 30 }]);
-  await expect(client.cancelRun("x y")).rejects.toMatchObject({
+  await expect(client.cancelRun("x y", "Ctrl-C")).rejects.toMatchObject({
     code: "not-found",
     message: "There is no run x y.",
     hint: "bodywork get runs",
   });
+  expect(seen).toEqual([wanted, "the key", "a/b c", { unusedDays: 30 }, "Ctrl-C"]);
   expect(await client.listen("0.0.0.0:80")).toEqual(JSON.parse(JSON.stringify(status)));
   await expect(client.listen("taken:1")).rejects.toMatchObject({
     code: "port-taken",

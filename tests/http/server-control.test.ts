@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -10,13 +10,15 @@ import { temporaryFolder } from "../support/temporary.ts";
 const program = join(import.meta.dirname, "support", "stand-in-server.ts");
 
 /** How a command of that version reaches the server of a home folder; what runs at the end is stopped. */
-function control(home: string, options: { version?: string; start?: string } = {}): LocalServer {
-  const { version = "4.1.0", start = "0" } = options;
+function control(
+  home: string,
+  options: { version?: string; start?: string; back?: string } = {},
+): LocalServer {
+  const { version = "4.1.0", start = "0", back = "0" } = options;
   const made = createServerControl({
     home,
-    prepareHome: () => {},
     version,
-    command: [process.execPath, program, home, version, start],
+    command: [process.execPath, program, home, version, start, back],
     environment: { TMPDIR: process.env.TMPDIR ?? "" },
     sshKey: undefined,
     offlineStatus: () => ({ ingress: "http://127.0.0.1:8080", ingressRunning: true }),
@@ -128,6 +130,34 @@ test("a server that is killed as it starts is no fault of its own: whoever follo
     code: "server-unreachable",
     message: "The Bodywork server was killed as it was started.",
   });
+}, 60_000);
+
+test("starting waits for the services that come back, a command that only needs the server does not", async () => {
+  const home = temporaryFolder("home");
+  const { client } = control(home, { back: "1500" });
+  expect((await (await client()).status()).comingBack).toEqual(["story/serve"]);
+  expect((await control(home).start({})).comingBack).toEqual([]);
+}, 60_000);
+
+test("services that do not come back soon are not waited for, and are told", async () => {
+  const home = temporaryFolder("home");
+  const begun = performance.now();
+  const started = await control(home, { back: "3600000" }).start({});
+  expect(started).toMatchObject({ running: true, comingBack: ["story/serve"] });
+  expect(performance.now() - begun).toBeGreaterThan(10_000);
+}, 60_000);
+
+test("a server is not used any more once others may write into its home", async () => {
+  const home = temporaryFolder("home");
+  const server = control(home);
+  await server.start({});
+  chmodSync(home, 0o777);
+  const refused = { code: "home-unsafe" };
+  await expect(server.status()).rejects.toMatchObject(refused);
+  await expect(server.client()).rejects.toMatchObject(refused);
+  await expect(server.stop({ services: false })).rejects.toMatchObject(refused);
+  chmodSync(home, 0o700);
+  expect((await server.status()).running).toBe(true);
 }, 60_000);
 
 test("a half-written or senseless server.json is no server", async () => {

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { fakeEnvironments } from "../support/fake-parts.ts";
-import { projectUrl, serverOf, type World, world } from "../support/operations-harness.ts";
+import { fakeEnvironments, otherPython } from "../support/fake-parts.ts";
+import { projectUrl, serverOf, type TestServer, type World, world } from "../support/operations-harness.ts";
 import { batch, service } from "../support/pipelines.ts";
 import { project } from "../support/project-text.ts";
 
@@ -76,6 +76,7 @@ test("the first failure stops what runs, starts nothing more, and is the run's r
   expect(run).toMatchObject({
     status: "failed",
     reason: 'Stage "a" failed: exit 3.',
+    code: "stage-failed",
     details: ["no data"],
   });
   expect(run.stages.map(({ node, status }) => [node, status])).toEqual([
@@ -103,8 +104,23 @@ test("attempts are retries + 1, each on record with its reason; one that succeed
     ["failed", "failed", "failed"],
   ]);
   expect([...the.machine.starts().values()]).toEqual([1, 1, 1, 1, 1, 1]);
-  const notices = server.events(run.id).flatMap((event) => (event.kind === "notice" ? [event.text] : []));
-  expect(notices).toContain('Stage "a", attempt 1 of 3 failed: exit 3; trying again.');
+  expect(noticesOf(server, run.id)).toContain('Stage "a", attempt 1 of 3 failed: exit 3; trying again.');
+});
+
+test("a reason that is a whole sentence does not get a second full stop", async () => {
+  const sentence = "The stage has not written its output no/such.";
+  const the = world();
+  the.source.push(projectUrl, project("a", { a: batch(60, 1) }));
+  the.machine.behaviours.set("a", { does: "fail", reason: sentence });
+  const server = serverOf(the);
+  const run = await server.deployed();
+  expect(run.reason).toBe(`Stage "a" failed: ${sentence.slice(0, -1)} (attempt 2 of 2).`);
+  expect(noticesOf(server, run.id)).toContain(
+    `Stage "a", attempt 1 of 2 failed: ${sentence.slice(0, -1)}; trying again.`,
+  );
+  the.source.push(projectUrl, project("serve", { serve: "service" }));
+  the.machine.behaviours.set("serve", { does: "fail", reason: "has no address: Taken." });
+  expect((await server.deployed()).reason).toMatch(/: service "serve" has no address: Taken\.$/);
 });
 
 test("what a failed run has replaced is put back in reverse order, and what it had added goes", async () => {
@@ -210,8 +226,7 @@ test("services that the new commit has no stage for go when it has succeeded, no
   const run = await server.deployed();
   expect(run.status).toBe("succeeded");
   expect(the.machine.ledger.at(-1)).toBe("remove former");
-  const notices = server.events(run.id).flatMap((event) => (event.kind === "notice" ? [event.text] : []));
-  expect(notices.at(-1)).toMatch(
+  expect(noticesOf(server, run.id).at(-1)).toMatch(
     /^Removing service: former from previous deployment with git-commit-hash: [0-9a-f]{7}\.$/,
   );
 });
@@ -251,7 +266,7 @@ test("the failure stage does not run when nothing could start, nor when the run 
   the.machine.behaviours.set("a", { does: "hang" });
   const runId = await server.deploy();
   await the.machine.happened("start a/1");
-  await server.actions.cancelRun(runId);
+  await server.actions.cancelRun(runId, "Ctrl-C");
   expect((await server.finished(runId)).status).toBe("cancelled");
   expect(the.machine.ledger.filter((line) => line.includes("tell"))).toEqual([]);
 });
@@ -266,9 +281,10 @@ test("a failure stage that hangs can be cancelled; the run has failed all the sa
   const server = serverOf(the);
   const runId = await server.deploy();
   await the.machine.happened("start on failure: tell");
-  await server.actions.cancelRun(runId);
+  await server.actions.cancelRun(runId, "Ctrl-C");
   expect(await server.finished(runId)).toMatchObject({
     status: "failed",
+    code: "stage-failed",
     reason: 'Stage "a" failed: exit 3.',
   });
   expect(the.machine.running()).toEqual([]);
@@ -282,11 +298,42 @@ test("all errors of a project file refuse the run at once, before anything is bu
     "bodywork.yaml": files["bodywork.yaml"]?.replace("log_level: INFO", "log_level: LOUD") ?? "",
   });
   const run = await serverOf(the).deployed();
-  expect(run.status).toBe("failed");
-  expect(run.reason).toContain("Bodywork config file has missing or invalid parameters");
-  expect(run.details.join("\n")).toContain("logging.log_level -> unallowed value LOUD");
+  expect(run).toMatchObject({ status: "failed", code: "project-invalid" });
+  expect(run.reason).toMatch(
+    /: Bodywork config file has missing or invalid parameters: logging\.log_level -> unallowed value LOUD, pipeline\.workflow -> cannot find valid stage @ stages\.gone$/,
+  );
+  expect(run.details).toHaveLength(2);
+  expect(run.details[0]).toMatch(/^logging\.log_level -> unallowed value LOUD \(bodywork\.yaml:\d+:\d+\)$/);
   expect(the.environments.built).toEqual([]);
   expect(the.machine.ledger).toEqual([]);
+});
+
+test("of many errors the reason has the first and their number, and the details have them all", async () => {
+  const the = world();
+  the.source.push(projectUrl, { "bodywork.yaml": 'version: "1.1"\npipeline: {}\nstages: {}\nlogging: {}\n' });
+  const run = await serverOf(the).deployed();
+  expect(run.details.length).toBeGreaterThan(3);
+  const [first = ""] = run.details;
+  expect(run.reason).toMatch(/missing or invalid parameters: /);
+  expect(run.reason?.split(" parameters: ")[1]).toBe(
+    `${first.replace(/ \(bodywork\.yaml:.*\)$/, "")} and ${run.details.length - 1} more`,
+  );
+});
+
+test.each([
+  ["that is no YAML", "a: [1\n", /: Cannot parse YAML from bodywork\.yaml: .+ \(bodywork\.yaml:\d+:\d+\)$/],
+  [
+    "without sections",
+    "a: 1\n",
+    /: Bodywork config file missing sections: version, .+ \(bodywork\.yaml:1:1\)$/,
+  ],
+])("a project file %s is told by that alone, once", async (_, text, reason) => {
+  const the = world();
+  the.source.push(projectUrl, { "bodywork.yaml": text });
+  const run = await serverOf(the).deployed();
+  expect(run.reason).toMatch(reason);
+  expect(run.reason).not.toContain("missing or invalid parameters");
+  expect(run.details).toEqual([]);
 });
 
 test("warnings are told once, and refuse only with strict", async () => {
@@ -348,6 +395,23 @@ test("stages that ask for the same environment share one; a second run finds it 
   ]);
 });
 
+test("that an environment has another Python is told by each run, and refused by strict whether it is built or not", async () => {
+  const the = world();
+  the.source.push(projectUrl, project("a", { a: [...batch(), "requirements: [old]"] }));
+  const server = serverOf(the);
+  const first = await server.deployed();
+  const second = await server.deployed();
+  expect(noticesOf(server, first.id)).toContain(otherPython);
+  expect(noticesOf(server, second.id)).toContain(otherPython);
+  const building = "Building the Python environment of a";
+  expect(noticesOf(server, first.id)).toContain(building);
+  expect(noticesOf(server, second.id)).not.toContain(building);
+  expect(second.stages[0]?.environment?.built).toBe(false);
+  const strict = await server.finished(await server.deploy(projectUrl, { strict: true }));
+  expect(strict).toMatchObject({ status: "failed", code: "python-missing" });
+  expect(strict.reason).toContain(otherPython);
+});
+
 test("a run can be cancelled in every phase, and leaves what served as it was", async () => {
   const phases = [
     { phase: "while an environment is built", at: "environment" },
@@ -374,9 +438,14 @@ test("a run can be cancelled in every phase, and leaves what served as it was", 
     const runId = await server.deploy();
     if (at !== "environment") await the.machine.happened(at);
     await new Promise((resolve) => setImmediate(resolve));
-    await server.actions.cancelRun(runId);
+    await server.actions.cancelRun(runId, "Ctrl-C");
     const run = await server.finished(runId);
-    expect(run, phase).toMatchObject({ status: "cancelled", reason: "cancelled" });
+    expect(run, phase).toMatchObject({
+      status: "cancelled",
+      reason: "cancelled: Ctrl-C",
+      code: "cancelled",
+      details: [],
+    });
     expect(
       the.machine.live().map(({ release }) => release),
       phase,
@@ -396,10 +465,32 @@ test("a cancellation is on record before it is accepted", async () => {
   const server = serverOf(the);
   const runId = await server.deploy();
   await the.machine.happened("start a/1");
-  const accepted = server.actions.cancelRun(runId);
-  expect(server.store.run(runId)?.cancelRequested).toBe(true);
+  const accepted = server.actions.cancelRun(runId, "SIGTERM");
+  expect(server.store.run(runId)).toMatchObject({ cancelRequested: true, reason: "cancelled: SIGTERM" });
   await accepted;
   await server.finished(runId);
+});
+
+test("a cancellation that comes when the release is on record changes nothing about it", async () => {
+  const the = world();
+  the.source.push(projectUrl, project("former", { former: "service" }));
+  const engine = the.machine.connect();
+  const server = serverOf(the, {
+    parts: {
+      engine: {
+        ...engine,
+        async removeService(service) {
+          const [unfinished] = server.store.unfinishedRuns();
+          await server.actions.cancelRun(unfinished?.id ?? "", "Ctrl-C");
+          await engine.removeService(service);
+        },
+      },
+    },
+  });
+  await server.deployed();
+  the.source.push(projectUrl, project("a", { a: "batch" }));
+  const { status, cancelRequested, reason, code } = await server.deployed();
+  expect({ status, cancelRequested, reason, code }).toEqual({ status: "succeeded", cancelRequested: true });
 });
 
 test("credentials in the URL reach the source and are stored nowhere", async () => {
@@ -411,6 +502,34 @@ test("credentials in the URL reach the source and are stored nowhere", async () 
   expect(the.source.asked[0]?.url).toContain("canary-token");
   const stored = JSON.stringify([server.store.runs({}), server.events(run.id), server.store.deployments()]);
   expect(stored).not.toContain("canary");
+});
+
+test("each log of a roll-out is on record with the replica that wrote it, however often one starts anew", async () => {
+  const the = world();
+  const replicas = ["service: {max_startup_time_seconds: 30, replicas: 2, port: 5000, ingress: true}"];
+  the.source.push(projectUrl, project("a >> serve", { a: "batch", serve: replicas }));
+  const engine = the.machine.connect();
+  const server = serverOf(the, {
+    parts: {
+      engine: {
+        ...engine,
+        rollOut(task, observer, signal) {
+          observer.log("replica 2", "2, first start");
+          observer.log("replica 2", "2, second start");
+          return engine.rollOut(task, observer, signal);
+        },
+      },
+    },
+  });
+  const run = await server.deployed();
+  expect(run.stages.map(({ attempts }) => attempts[0]?.logs)).toEqual([
+    [{ source: "attempt 1", reference: `log of ${run.id}/a/1` }],
+    [
+      { source: "replica 2 of 2", reference: "2, first start" },
+      { source: "replica 2 of 2", reference: "2, second start" },
+      { source: "replica 1 of 2", reference: `log of ${run.id}/serve/candidate` },
+    ],
+  ]);
 });
 
 test("a log that comes after a service's roll-out is no longer the run's", async () => {
@@ -461,3 +580,7 @@ test("twenty stages in a row cost a few writes each", async () => {
   process.stdout.write(`${writes} writes, ${milliseconds.toFixed(1)} ms a stage\n`);
   expect(writes).toBeLessThanOrEqual(20 * 5 + 12);
 });
+
+function noticesOf(server: TestServer, runId: string): readonly string[] {
+  return server.events(runId).flatMap((event) => (event.kind === "notice" ? [event.text] : []));
+}

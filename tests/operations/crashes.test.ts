@@ -243,7 +243,7 @@ async function cancelWhenReached(server: TestServer, the: World, runId: string):
   if (server.store.run(runId)?.cancelRequested) return;
   await the.machine.happened("start check/1");
   await new Promise((resolve) => setImmediate(resolve));
-  await server.actions.cancelRun(runId);
+  await server.actions.cancelRun(runId, "Ctrl-C");
 }
 
 function problemsOf(server: TestServer, the: World, scenario: Scenario): readonly string[] {

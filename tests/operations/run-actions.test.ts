@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { Failure } from "../../src/core/failure.ts";
-import type { RunEvent } from "../../src/core/run-state.ts";
+import type { RunEvent, ServiceStatus, StageOutput } from "../../src/core/run-state.ts";
 import { crashingStore } from "../support/crashing-store.ts";
 import { fakeEnvironments } from "../support/fake-parts.ts";
 import { projectUrl, serverOf, type TestServer, world } from "../support/operations-harness.ts";
@@ -38,6 +38,7 @@ test("of several that wait, only the newest is carried out; the others say which
   expect(await server.finished(middle)).toMatchObject({
     status: "cancelled",
     reason: `superseded by run ${last}, which was asked for later`,
+    code: "superseded",
   });
   the.machine.release("a");
   expect((await server.finished(first)).status).toBe("succeeded");
@@ -87,8 +88,11 @@ test("a run that waits for its turn can be cancelled, and passes the turn on", a
   await the.machine.happened("start a/1");
   const second = await server.deploy();
   await told(server, second, `Waiting for run ${first} to end.`);
-  await server.actions.cancelRun(second);
-  expect((await server.finished(second)).status).toBe("cancelled");
+  await server.actions.cancelRun(second, "it took longer than 30 s");
+  expect(await server.finished(second)).toMatchObject({
+    status: "cancelled",
+    reason: "cancelled: it took longer than 30 s",
+  });
   the.machine.release("a");
   expect((await server.finished(first)).status).toBe("succeeded");
   expect((await server.deployed()).release).toBe(2);
@@ -137,7 +141,7 @@ test("an attempt that a dead server left is ended when its run is cancelled, als
     if (broken)
       the.source.readFile = () => Promise.reject(new Failure("repository-access", "The mirror is gone."));
     next.actions.resume();
-    if (!broken) await next.actions.cancelRun(runId);
+    if (!broken) await next.actions.cancelRun(runId, "Ctrl-C");
     const run = await next.finished(runId);
     expect(run.status).toBe(broken ? "failed" : "cancelled");
     expect(the.machine.running()).toEqual([]);
@@ -176,7 +180,11 @@ test("a deletion cancels what runs, waits until it has put everything back, and 
   expect(the.machine.live()).toEqual([]);
   expect(the.machine.running()).toEqual([]);
   expect(server.store.runs({})).toEqual([]);
-  expect((await following).at(-1)).toMatchObject({ kind: "run", status: "cancelled" });
+  expect((await following).at(-1)).toMatchObject({
+    kind: "run",
+    status: "cancelled",
+    reason: "cancelled: delete deployment",
+  });
 });
 
 test("a deletion that was cut short can be asked for again", async () => {
@@ -209,6 +217,35 @@ test("outputs of releases and unfinished runs are kept when another deployment i
   await server.actions.deleteDeployment("other");
   expect(the.artifacts.sweeps.at(-1)).toEqual(new Set(["sha256:1"]));
 });
+
+test("the newest 50 releases of each deployment are kept, and what still serves; older ones go with commits and outputs", async () => {
+  const the = world();
+  const server = serverOf(the);
+  const digestOf = (release: number): string => `sha256:${release}`;
+  the.machine.behaviours.set("a", (task) => {
+    const output = { name: "model", path: "model", digest: digestOf(task.release), kind: "file", bytes: 1 };
+    return { does: "succeed", outputs: { kind: "succeeded", outputs: [output as StageOutput] } };
+  });
+  the.source.push(projectUrl, project("a, serve", { a: "batch", serve: "service" }));
+  const first = await server.deployed();
+  const { engine } = server;
+  const stuck = engine.services()[0] as ServiceStatus;
+  const listed = engine.services.bind(engine);
+  // As if it could not be put back.
+  engine.services = () => [...listed(), { ...stuck, stage: "other", runId: first.id }];
+  for (let release = 2; release <= 53; release++) await server.deployed();
+  const numbers = (): readonly number[] =>
+    server.store.releases("story", "story").map(({ number }) => number);
+  while (numbers().length > 51) await new Promise((resolve) => setImmediate(resolve));
+  const kept = [...Array.from({ length: 50 }, (_, index) => 53 - index), 1];
+  expect(numbers()).toEqual(kept);
+  expect([...the.source.kept].toSorted()).toEqual(
+    kept.map((number) => `release/story/story/${number}`).toSorted(),
+  );
+  while (the.artifacts.sweeps.at(-1)?.size !== kept.length)
+    await new Promise((resolve) => setImmediate(resolve));
+  expect(the.artifacts.sweeps.at(-1)).toEqual(new Set(kept.map(digestOf)));
+}, 60_000);
 
 test("nothing is swept while another run may be storing what is on no record yet", async () => {
   const the = world();
@@ -243,7 +280,7 @@ test("environments of live services, of what may be put back, and of runs that g
   const keys = [first.stages[0]?.environment?.key, run?.stages[0]?.environment?.key];
   expect(sweep?.keep).toEqual(new Set(keys.toReversed()));
   expect(sweep?.unusedSince.getTime()).toBeLessThanOrEqual(Date.parse(run?.createdAt ?? ""));
-  await server.actions.cancelRun(runId);
+  await server.actions.cancelRun(runId, "Ctrl-C");
   await server.finished(runId);
 });
 
@@ -289,15 +326,24 @@ test("all runs are cancelled and ended before services are stopped", async () =>
   the.machine.behaviours.set("a", { does: "hang" });
   const runId = await server.deploy();
   await the.machine.happened("start a/1");
-  await server.actions.cancelAll();
-  expect(server.store.run(runId)?.status).toBe("cancelled");
+  await server.actions.cancelAll("server stop --services");
+  expect(server.store.run(runId)).toMatchObject({
+    status: "cancelled",
+    reason: "cancelled: server stop --services",
+  });
   expect(server.actions.running()).toEqual([]);
+});
+
+test("an address that can't be one is refused before there is a run of it", async () => {
+  const server = serverOf(world());
+  await expect(server.deploy("notaurl")).rejects.toMatchObject({ code: "repository-url" });
+  expect(server.store.runs({})).toEqual([]);
 });
 
 test("an unknown run can be neither followed nor cancelled", async () => {
   const server = serverOf(world());
   expect(() => server.actions.followRun("nope", 0)).toThrow("There is no run nope.");
-  await expect(server.actions.cancelRun("nope")).rejects.toMatchObject({ code: "not-found" });
+  await expect(server.actions.cancelRun("nope", "Ctrl-C")).rejects.toMatchObject({ code: "not-found" });
 });
 
 async function told(server: TestServer, runId: string, text: string): Promise<void> {

@@ -21,26 +21,33 @@ function viewsOf(
       logs: fakeLogs,
       environments: async () => fakeEnvironments(),
       correct: (service) => service,
+      sleep: () => new Promise((resolve) => setImmediate(resolve)),
       ...change,
     }),
   };
 }
 
-const attempt = (number: number, logs: readonly string[]) => ({
+const attempt = (number: number, logs: readonly (readonly [source: string, reference: string])[]) => ({
   number,
   status: "succeeded" as const,
   reason: undefined,
   lastLines: [],
   startedAt: "2026-11-23T19:05:13.000Z",
   endedAt: undefined,
-  logs,
+  logs: logs.map(([source, reference]) => ({ source, reference })),
 });
-const train = aStage({ attempts: [attempt(1, ["t1"]), attempt(2, ["t2"])] });
+const train = aStage({ attempts: [attempt(1, [["attempt 1", "t1"]]), attempt(2, [["attempt 2", "t2"]])] });
 const serve = aStage({
   node: "stage_3",
   stage: "stage_3",
   kind: "service",
-  attempts: [attempt(1, ["s1", "s2"])],
+  attempts: [
+    attempt(1, [
+      ["replica 1 of 2", "s1"],
+      ["replica 2 of 2", "s2"],
+      ["replica 1 of 2", "s1, started anew"],
+    ]),
+  ],
 });
 
 async function texts(
@@ -118,7 +125,7 @@ test("logs are those of the newest run's batch stages and of the replicas that l
   expect(await texts(views.logs({ deployment: "my-project", follow: false }))).toEqual([
     "train, attempt 1: t1",
     "train, attempt 2: t2",
-    "stage_3, replica 1: stage_3-1",
+    "stage_3, replica 1 of 2: stage_3-1",
   ]);
 });
 
@@ -128,8 +135,9 @@ test("of a run that goes on, or that is asked for, all its own logs are shown", 
   const ofRun = [
     "train, attempt 1: t1",
     "train, attempt 2: t2",
-    "stage_3, replica 1: s1",
-    "stage_3, replica 2: s2",
+    "stage_3, replica 1 of 2: s1",
+    "stage_3, replica 2 of 2: s2",
+    "stage_3, replica 1 of 2: s1, started anew",
   ];
   expect(await texts(views.logs({ deployment: "my-project", follow: false }))).toEqual(ofRun);
   const finished = viewsOf({ runs: [aRun({ stages: [train, serve] })], services: [aService()] });
@@ -151,6 +159,52 @@ test("one stage is chosen by either of its names; a wrong one is told those that
   await expect(texts(views.logs({ deployment: "nope", follow: false }))).rejects.toMatchObject({
     message: 'Cannot show logs of "nope": it has never run here.',
   });
+});
+
+test("a run that has written nothing yet does not hide the logs of the one before it", async () => {
+  const going = aRun({ id: "20261123-1", status: "running", stages: [train] });
+  const waiting = aRun({ id: "20261123-2", status: "preparing", stages: [] });
+  const { views } = viewsOf({ runs: [going, waiting] });
+  for (const follow of [false, true]) {
+    expect(await texts(views.logs({ deployment: "my-project", follow }))).toEqual([
+      "train, attempt 1: t1",
+      "train, attempt 2: t2",
+    ]);
+  }
+});
+
+test("whoever follows a run that has no log yet, or not that of the stage, waits for it until the run ends", async () => {
+  const waiting = aStage({ node: "late", stage: "late", status: "waiting", attempts: [] });
+  const began = aStage({ node: "late", stage: "late", attempts: [attempt(1, [["attempt 1", "l1"]])] });
+  const states: readonly Run[] = [
+    aRun({ status: "preparing", stages: [] }),
+    aRun({ status: "running", stages: [train, waiting] }),
+    aRun({ status: "running", stages: [train, began] }),
+  ];
+  let looks = 0;
+  const sleep = async () => {
+    looks += 1;
+    the.store.saveRun(states[looks] ?? aRun({ status: "failed", stages: [] }));
+  };
+  const the = viewsOf({ runs: states.slice(0, 1) }, { sleep });
+  const followed = { deployment: "my-project", stage: "late", follow: true };
+  expect(await texts(the.views.logs(followed))).toEqual(["late, attempt 1: l1"]);
+  expect(looks).toBe(2);
+
+  the.store.saveRun(aRun({ status: "preparing", stages: [] }));
+  expect(await texts(the.views.logs({ deployment: "my-project", follow: true })), "it ended").toEqual([]);
+  the.store.saveRun(aRun({ status: "running", stages: [train] }));
+  await expect(texts(the.views.logs(followed)), "there is no such stage").rejects.toMatchObject({
+    code: "not-found",
+  });
+});
+
+test("whoever waits for a log can leave", async () => {
+  const leave = new AbortController();
+  const sleep = async () => leave.abort();
+  const { views } = viewsOf({ runs: [aRun({ status: "preparing", stages: [] })] }, { sleep });
+  const following = views.logs({ deployment: "my-project", follow: true }, leave.signal);
+  expect(await texts(following)).toEqual([]);
 });
 
 test("several logs are followed at once, each as it grows", async () => {

@@ -6,6 +6,7 @@ export function aRun(id: string, changes: Partial<Run> = {}): Run {
     request: { url: "file:///project", branch: "main", strict: false, startedBy: "command" },
     status: "succeeded",
     reason: undefined,
+    code: undefined,
     details: [],
     hint: undefined,
     createdAt: "2026-11-23T19:05:12.000Z",

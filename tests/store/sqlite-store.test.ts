@@ -97,6 +97,17 @@ test("old runs of each deployment go beyond the number that is kept, never unfin
   store.close();
 });
 
+test("one release goes, and no other", () => {
+  const store = openStore(storeFile());
+  for (const number of [1, 2]) store.saveRelease(aRelease(number), aDeployment(2));
+  store.saveRelease(aRelease(1, { namespace: "x" }), aDeployment(1, { namespace: "x" }));
+  store.removeRelease(aRelease(1));
+  expect(store.releases("ml", "iris").map(({ number }) => number)).toEqual([2]);
+  expect(store.releases("x", "iris").map(({ number }) => number)).toEqual([1]);
+  expect(store.deployment("ml", "iris")).toEqual(aDeployment(2));
+  store.close();
+});
+
 test("a deployment goes with its releases and its finished runs, and no other's", () => {
   const store = openStore(storeFile());
   store.saveRelease(aRelease(1), aDeployment(1));

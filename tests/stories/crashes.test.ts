@@ -93,7 +93,7 @@ test("`server stop --services` ends every process, `get` says how to bring it ba
   expect(shown.stdout).toContain("stopped");
   expect(shown.stderr).toContain("bodywork server start");
   expect((await tool.run("server", "start")).exitCode).toBe(0);
-  await eventually(async () => (await (await fetch(url)).text()) === "one");
+  expect(await (await fetch(url)).text(), "when the command is over it is there").toBe("one");
 }, 120_000);
 
 async function served(tool: Bodywork): Promise<string> {

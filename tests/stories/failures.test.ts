@@ -71,7 +71,7 @@ const mistakes: readonly {
         stages: { train: [...batch(), "outputs: {model: model.bin}"], serve: service(5000, { replicas: 2 }) },
       }),
     },
-    says: ['Stage "train" failed', "model.bin"],
+    says: ['Stage "train" failed: output "model" (model.bin): '],
   },
 ];
 
@@ -94,7 +94,11 @@ test("a commit that fails in any way exits with 1, says why, and the old release
   expect(Object.fromEntries(failures)).toEqual({});
   expect([...answers.keys()]).toEqual(["one"]);
   expect(answered).toBeGreaterThan(100);
+  for (const address of ["notaurl", "https://"]) {
+    expect((await tool.run("create", "deployment", address)).exitCode, address).toBe(1);
+  }
   const runs = await tool.runs();
+  expect(runs.every(({ reason = "" }) => !reason.includes(".."))).toBe(true);
   expect(runs.map(({ status }) => status)).toEqual([...mistakes.map(() => "failed"), "succeeded"]);
 }, 240_000);
 
@@ -142,7 +146,8 @@ test("Ctrl-C cancels: the stage ends, the services stay as they were, and the ex
   const ended = await command.finished;
   expect(ended.exitCode, shown(ended)).toBe(1);
   const [run] = await tool.runs();
-  expect(run?.status).toBe("cancelled");
+  expect(run).toMatchObject({ status: "cancelled", reason: "cancelled: Ctrl-C", code: "cancelled" });
+  expect(ended.stdout).toContain("Deployment cancelled --> cancelled: Ctrl-C");
   expect(run?.stages.map(({ stage, status }) => [stage, status])).toEqual([
     ["train", "cancelled"],
     ["serve", "skipped"],

@@ -74,9 +74,7 @@ test(
 );
 
 function serversOf({ home }: Bodywork): readonly number[] {
-  return processesBelow(home)
-    .filter(({ command }) => command.endsWith(" server run"))
-    .map(({ pid }) => pid);
+  return serverProcesses(home).map(({ pid }) => pid);
 }
 
 function shown(commands: readonly Finished[]): string {

@@ -23,6 +23,9 @@ export function fakeSource(): FakeSource {
   return {
     kept,
     asked,
+    check(url) {
+      if (!url.includes("://")) throw new Failure("repository-url", `Cannot use the repository "${url}".`);
+    },
     push(url, files) {
       const hash = createHash("sha1").update(`${trees.size} ${url}`).digest("hex");
       trees.set(hash, files);
@@ -67,7 +70,10 @@ export interface FakeEnvironments extends Environments {
   readonly swept: { keep: ReadonlySet<string>; unusedSince: Date }[];
 }
 
-/** Environments that are made at once; a requirement named `missing` can't be had, `slow` only with `release`. */
+/**
+ * Environments that are made at once; a requirement named `missing` can't be had, `slow` only with `release`, and with
+ * `old` it is made for another Python than the wanted one, which `strict` refuses.
+ */
 export function fakeEnvironments(release: Promise<void> = Promise.resolve()): FakeEnvironments {
   const built: EnvironmentRequest[] = [];
   const known = new Map<string, Environment>();
@@ -82,6 +88,10 @@ export function fakeEnvironments(release: Promise<void> = Promise.resolve()): Fa
           details: ["No matching"],
         });
       }
+      const warnings = request.requirements.includes("old") ? [otherPython] : [];
+      if (options?.strict === true && warnings.length > 0) throw new Failure("python-missing", otherPython);
+      const ready = known.get(JSON.stringify(request));
+      if (ready !== undefined) return { ...ready, built: false };
       if (request.requirements.includes("slow")) {
         const aborted = new Promise<never>((_, reject) => {
           options?.signal?.addEventListener("abort", () => reject(options.signal?.reason), { once: true });
@@ -96,7 +106,7 @@ export function fakeEnvironments(release: Promise<void> = Promise.resolve()): Fa
         python: `/environments/${key}/bin/python`,
         pythonVersion: "3.11.7",
         lock: "",
-        warnings: [],
+        warnings,
       };
       known.set(JSON.stringify(request), environment);
       return { ...environment, built: true };
@@ -108,6 +118,8 @@ export function fakeEnvironments(release: Promise<void> = Promise.resolve()): Fa
     },
   };
 }
+
+export const otherPython = "Python 3.11 is not on this machine; Python 3.12.1 is used instead.";
 
 export interface FakeArtifacts extends Artifacts {
   /** What each sweep was to keep. */

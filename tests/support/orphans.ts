@@ -40,6 +40,13 @@ export function processesBelow(root: string): readonly Found[] {
     });
 }
 
+/** Servers of a home folder, as `server start` names them, or with the command that they are by themselves. */
+export function serverProcesses(home: string): readonly Found[] {
+  return processesBelow(home).filter(
+    ({ command }) => command === `bodywork server ${home}` || command.endsWith(" server run"),
+  );
+}
+
 function pids(): readonly number[] {
   try {
     return readdirSync("/proc").flatMap((name) => (/^\d+$/.test(name) ? [Number(name)] : []));

@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
-import { asFailure } from "../../core/failure.ts";
+import { pathToFileURL } from "node:url";
+import { asFailure, Failure } from "../../core/failure.ts";
 import type { DeployRequest, Run } from "../../core/run-state.ts";
 import { withoutCredentials } from "../../core/url-credentials.ts";
 import type { Operations } from "../../operations/operations.ts";
@@ -75,7 +76,10 @@ async function deployAndFollow(
   const url = withoutCredentials(request.url);
   results.write(rule(results, io.columns, `deploying ${request.branch ?? "default"} branch from ${url}`));
 
-  const accepted = await unlessAborted(accept(operations, request, format, results), interruption.leave);
+  const accepted = await unlessAborted(
+    accept(operations, request, { format, results, io }),
+    interruption.leave,
+  );
   if (accepted === undefined) {
     notice(
       io,
@@ -108,17 +112,27 @@ async function deployAndFollow(
 async function accept(
   operations: Operations,
   request: DeployRequest,
-  format: OutputFormat,
-  results: CliStream,
+  { format, results, io }: { readonly format: OutputFormat; readonly results: CliStream; readonly io: CliIo },
 ): Promise<{ readonly runId: string } | "refused"> {
   try {
     return await operations.deploy(request);
   } catch (error) {
-    const failure = asFailure(error);
-    if (failure.kind === "bug" || failure.code === "usage" || format !== "table") throw error;
+    const failure = withWholePath(asFailure(error), request.url, io);
+    if (failure.kind === "bug" || failure.code === "usage" || format !== "table") throw failure;
     results.write(failed(results, "failed", failure.message, failure));
     return "refused";
   }
+}
+
+/** Where a path begins only we know: the server works elsewhere. */
+function withWholePath(failure: Failure, url: string, io: CliIo): Failure {
+  if (failure.code !== "repository-url" || !/^\.{1,2}(\/|$)/.test(url)) return failure;
+  const { href } = pathToFileURL(resolve(io.workingFolder, url));
+  return new Failure(failure.code, failure.message, {
+    hint: `For a repository on this machine write ${href}`,
+    details: failure.details,
+    cause: failure,
+  });
 }
 
 async function follow(

@@ -18,13 +18,13 @@ export const getDeployment: CommandHandler = async (input, { io, wiring }) => {
     name,
     namespace: input.text("namespace") || undefined,
   });
-  if (service === undefined || views.length === 0) {
+  if (service === undefined) {
     await printResult(io, format, views, (found) => describeDeployments(io.stdout, found));
   } else {
-    const found = findService(views, service);
-    await printResult(io, format, found ?? null, (one) =>
-      one === null ? printableText(`Could not find service=${service}.\n`) : describeService(io.stdout, one),
-    );
+    await printResult(io, format, findService(views, service) ?? null, (one) => {
+      if (one !== null) return describeService(io.stdout, one);
+      return views.length === 0 ? noDeployments : printableText(`Could not find service=${service}.\n`);
+    });
   }
   const stopped = views.flatMap(({ services }) => services).filter(({ state }) => state === "stopped");
   if (stopped.length > 0) {
@@ -40,8 +40,10 @@ function findService(views: readonly DeploymentView[], service: string): Service
     .find(({ stage, name }) => stage === service || name === wanted);
 }
 
+const noDeployments = "No deployments found\n";
+
 function describeDeployments(stream: CliStream, views: readonly DeploymentView[]): string {
-  if (views.length === 0) return "No deployments found\n";
+  if (views.length === 0) return noDeployments;
   return table(stream, {
     title: "operational services",
     head: ["Deployment Name / Service Name", "Git Repository URL", "Release", "State", "Ready", "URL"],

@@ -3,7 +3,7 @@ import { join, relative } from "node:path";
 
 import type { Artifacts } from "../../ports/artifacts.ts";
 import type { Clock } from "../../ports/clock.ts";
-import type { Engine } from "../../ports/engine.ts";
+import type { Engine, ServiceName } from "../../ports/engine.ts";
 import type { RunStore } from "../../ports/run-store.ts";
 import type { Source } from "../../ports/source.ts";
 import type { Address, Addresses } from "./addresses.ts";
@@ -46,11 +46,15 @@ export interface FrontDoor {
   drain(targets: readonly Address[], milliseconds: number): Promise<void>;
   /** `http://127.0.0.1:8080`; undefined before it was ever started. */
   publicUrl(): string | undefined;
+  /** Why it is not where it should be; undefined when it is. */
+  note(): string | undefined;
 }
 
 /** The engine of this machine, and what the server does with it as it starts and stops. */
 export interface LocalEngine extends Engine {
   takeUp(isUnfinished: (runId: string) => boolean): Promise<void>;
+  /** Services that `takeUp` brings back and that are neither ready yet nor have failed. */
+  comingBack(): readonly ServiceName[];
   stopServices(): Promise<void>;
 }
 
@@ -68,6 +72,7 @@ export function createLocalEngine(parts: LocalEngineParts): LocalEngine {
     },
     removeRun: (runId) => rm(parts.layout.runFolder(runId), { recursive: true, force: true }),
     takeUp: services.takeUp,
+    comingBack: services.comingBack,
     stopServices: services.stopAll,
   };
 }

@@ -2,13 +2,18 @@ import { request } from "node:http";
 import { connect } from "node:net";
 
 import type { ServiceStage } from "../../core/project.ts";
-import type { Address } from "./addresses.ts";
+import { type Address, addressKey } from "./addresses.ts";
 import { type ListeningSocket, listeningSockets } from "./listening-sockets.ts";
 
 /** Whether a replica can be sent requests, and where. */
 export type Readiness =
   | { readonly kind: "ready"; readonly target: Address }
-  | { readonly kind: "not-yet"; readonly reason: string }
+  | {
+      readonly kind: "not-yet";
+      readonly reason: string;
+      /** `HOST:PORT` where it listens, when that is on another port. */
+      readonly wrongPort?: string;
+    }
   /** It listens where we can't route to without mixing it up with others. */
   | { readonly kind: "elsewhere"; readonly reason: string };
 
@@ -37,14 +42,11 @@ export async function checkReadiness(
       reason: `listens on ${passed.host}:${passed.port} itself instead of its replica's own address, and with replicas: ${stage.replicas} they would be in each other's way; use replicas: 1, or let the program listen on the address in HOST and PORT`,
     };
   }
-  const other = sockets[0];
-  return {
-    kind: "not-yet",
-    reason:
-      other === undefined
-        ? `nothing listens on port ${stage.port}`
-        : `nothing listens on port ${stage.port} (it listens on ${other.host}:${other.port})`,
-  };
+  const [other] = sockets;
+  const reason = `nothing listens on port ${stage.port}`;
+  if (other === undefined) return { kind: "not-yet", reason };
+  const wrongPort = addressKey(other);
+  return { kind: "not-yet", reason: `${reason} (it listens on ${wrongPort})`, wrongPort };
 }
 
 /** Where a socket that listens on any address can be reached from this machine. */
@@ -73,21 +75,41 @@ export function connects({ host, port }: Address): Promise<string | undefined> {
   });
 }
 
-function answersWell({ host, port }: Address, path: string): Promise<string | undefined> {
+async function answersWell(target: Address, path: string): Promise<string | undefined> {
+  const answer = await ask(target, path, AbortSignal.timeout(answerTime));
+  switch (answer.kind) {
+    case "status":
+      return answer.status >= 200 && answer.status < 300 ? undefined : `${path} answers ${answer.status}`;
+    case "silence":
+      return `${path} did not answer within ${answerTime / 1000} s`;
+    case "error":
+      return `${path}: ${answer.message}`;
+  }
+}
+
+/** True when nothing came back before the signal aborted: no status, nor an error either. */
+export async function staysSilent(target: Address, path: string, signal: AbortSignal): Promise<boolean> {
+  return (await ask(target, path, signal)).kind === "silence";
+}
+
+type Answer =
+  | { readonly kind: "status"; readonly status: number }
+  | { readonly kind: "error"; readonly message: string }
+  | { readonly kind: "silence" };
+
+function ask({ host, port }: Address, path: string, signal: AbortSignal): Promise<Answer> {
   return new Promise((resolve) => {
     const asked = request(
-      { host, port, path: path.startsWith("/") ? path : `/${path}`, timeout: answerTime, agent: false },
+      { host, port, path: path.startsWith("/") ? path : `/${path}`, agent: false, signal },
       (response) => {
         response.resume();
-        const status = response.statusCode ?? 0;
-        resolve(status >= 200 && status < 300 ? undefined : `${path} answers ${status}`);
+        resolve({ kind: "status", status: response.statusCode ?? 0 });
       },
     );
-    asked.once("timeout", () => {
-      asked.destroy();
-      resolve(`${path} did not answer within ${answerTime / 1000} s`);
-    });
-    asked.once("error", (error) => resolve(`${path}: ${error.message}`));
+    // An answer without end is cut off by the signal as well.
+    asked.on("error", ({ message }) =>
+      resolve(signal.aborted ? { kind: "silence" } : { kind: "error", message }),
+    );
     asked.end();
   });
 }

@@ -6,8 +6,9 @@ import type { ReplicaStatus, ServiceTask } from "../../core/run-state.ts";
 import { type Address, addressKey } from "./addresses.ts";
 import type { LocalEngineParts } from "./local-engine.ts";
 import { lastLines } from "./processes/follow-log.ts";
+import { processTable } from "./processes/process-table.ts";
 import type { RunningProcess } from "./processes/processes.ts";
-import { checkReadiness, connects } from "./readiness.ts";
+import { checkReadiness, connects, staysSilent } from "./readiness.ts";
 import { restartDelay } from "./restart-delay.ts";
 import { exitReason } from "./run-batch.ts";
 import { commandOf } from "./stage-command.ts";
@@ -34,15 +35,18 @@ export type FirstStart =
 /**
  * One process of a service, kept alive: restarted with growing delays when it ends, when it is not ready in time after a
  * restart, and when it stops accepting connections (three probes, ten seconds apart, as the original's liveness probe
- * does).
+ * does). The system accepts for a program that hangs, so one with a health path must answer it too: with anything, three
+ * times within ten seconds. That is patient, for a busy program may answer nothing else while it is at work.
  */
 export interface Replica {
   record(): ReplicaRecord;
   status(): ReplicaStatus;
   /** Crashes since it last was well for ten minutes. */
   crashes(): number;
-  /** What is wrong with it, in words; undefined when it is well or nothing is known yet. */
+  /** What is wrong with it, in words, how it ended last above all; undefined when it is well or nothing is known yet. */
   problem(): string | undefined;
+  /** `HOST:PORT` where it was seen to listen before it was ever ready, when that is another port than it should. */
+  wrongPort(): string | undefined;
   /** Settles once: ready, or given up on. After that it is kept alive until `stop`. */
   readonly firstStart: Promise<FirstStart>;
   stop(): Promise<void>;
@@ -50,6 +54,7 @@ export interface Replica {
 
 const livenessPeriod = 10_000;
 const livenessFailures = 3;
+const silenceTime = 10_000;
 /** A program that ends this often before it was ever ready is not waited for any longer. */
 const startCrashes = 3;
 const wellAfter = 10 * 60_000;
@@ -77,6 +82,9 @@ export function keepReplica(
   let running: RunningProcess | undefined;
   let crashes = 0;
   let problem: string | undefined;
+  let wrongPort: string | undefined;
+  /** Milliseconds between the last end and the next start. */
+  let delay = 0;
   let everReady = options.wasReady;
   /** An earlier server may have started it; how that one ended, if it has, is found out once. */
   let mayBeLeft = initial.starts > initial.startsBefore;
@@ -102,12 +110,17 @@ export function keepReplica(
       state,
       pid: running?.identity.pid,
       address: addressKey(record.target),
-      restarts: Math.max(0, record.starts - record.startsBefore - 1),
+      // The start that it waits for is one: it is told with the ends in a row, and must be as many.
+      restarts: Math.max(0, record.starts - record.startsBefore - (state === "waiting-to-restart" ? 0 : 1)),
       startedAt: running?.startedAt.toISOString(),
       log: parts.logReference(join(folder(), "process", "log")),
     }),
     crashes: () => crashes,
-    problem: () => problem,
+    problem: () =>
+      state === "waiting-to-restart"
+        ? `${problem}; next start after ${Math.max(1, Math.round(delay / 1000))} s`
+        : problem,
+    wrongPort: () => wrongPort,
     firstStart,
     async stop() {
       stopped.abort();
@@ -141,9 +154,15 @@ export function keepReplica(
   }
 
   async function startOrAdopt(): Promise<RunningProcess> {
-    const adopted = mayBeLeft ? await parts.processes.adopt(join(folder(), "process")) : undefined;
+    const left = mayBeLeft ? await parts.processes.adopt(join(folder(), "process")) : undefined;
     mayBeLeft = false;
-    const process = adopted ?? (await start());
+    const wentWithMachine = left !== undefined && left.identity.boot !== processTable.boot;
+    if (wentWithMachine) {
+      // No crash of its own: it begins anew, as after everything was stopped.
+      await rm(join(folder(), "work"), { recursive: true, force: true });
+      record = { ...record, startsBefore: record.starts };
+    }
+    const process = left === undefined || wentWithMachine ? await start() : left;
     options.onLog(parts.logReference(process.logFile));
     return process;
   }
@@ -204,8 +223,7 @@ export function keepReplica(
       }
       return end(late);
     }
-    await untilDeaf(over);
-    return end("did not accept connections any more");
+    return end(`did not answer any more: ${await untilDeaf(over)}`);
   }
 
   /** Undefined when it is ready (or over), else why it is not. */
@@ -220,6 +238,7 @@ export function keepReplica(
       if (readiness.kind === "ready") {
         everReady = true;
         problem = undefined;
+        wrongPort = undefined;
         record = { ...record, target: readiness.target };
         state = "ready";
         tell();
@@ -227,6 +246,7 @@ export function keepReplica(
         return undefined;
       }
       if (readiness.kind === "elsewhere") return readiness.reason;
+      wrongPort = readiness.wrongPort ?? wrongPort;
       if (parts.clock.monotonic() > deadline) {
         return `was not ready within ${task.stage.maxStartupTimeSeconds} s: ${readiness.reason}`;
       }
@@ -235,21 +255,34 @@ export function keepReplica(
     return undefined;
   }
 
-  /** Until it has not accepted a connection for a while. */
-  async function untilDeaf(over: AbortSignal): Promise<void> {
+  /** Until it has not answered for a while; says what was found. */
+  async function untilDeaf(over: AbortSignal): Promise<string> {
     const readySince = parts.clock.monotonic();
-    for (let failures = 0; failures < livenessFailures; ) {
+    for (let failures = 0; ; ) {
       await pause(livenessPeriod, over);
-      if (over.aborted) return;
-      const fault = await connects(record.target);
+      const fault = over.aborted ? undefined : await livenessFault(over);
+      if (over.aborted) return "";
       const found = fault === undefined ? undefined : `does not answer: ${fault}`;
-      failures = found === undefined ? 0 : failures + 1;
+      failures = fault === undefined ? 0 : failures + 1;
       if (found !== problem) {
         problem = found;
         tell();
       }
+      if (fault !== undefined && failures >= livenessFailures) return fault;
       if (parts.clock.monotonic() - readySince > wellAfter) crashes = 0;
     }
+  }
+
+  async function livenessFault(over: AbortSignal): Promise<string | undefined> {
+    const fault = await connects(record.target);
+    const { healthPath } = task.stage;
+    if (fault !== undefined || healthPath === undefined) return fault;
+    const [answered, late] = [new AbortController(), new AbortController()];
+    const waited = AbortSignal.any([over, answered.signal]);
+    void pause(silenceTime, waited).then(() => late.abort());
+    const silent = await staysSilent(record.target, healthPath, late.signal);
+    answered.abort();
+    return silent ? `${healthPath} gave no answer within ${silenceTime / 1000} s` : undefined;
   }
 
   async function giveUpOrWait(how: string, lines: readonly string[]): Promise<void> {
@@ -260,9 +293,10 @@ export function keepReplica(
       return;
     }
     problem = crashes === 1 ? how : `${how}, ${crashes} times in a row`;
+    delay = restartDelay(crashes, everReady, parts.random);
     state = "waiting-to-restart";
     tell();
-    await pause(restartDelay(crashes, everReady, parts.random), stopped.signal);
+    await pause(delay, stopped.signal);
   }
 
   async function pause(milliseconds: number, over: AbortSignal): Promise<void> {

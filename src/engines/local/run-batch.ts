@@ -1,7 +1,7 @@
 import { glob, readFile, rm } from "node:fs/promises";
 import { join, posix } from "node:path";
 
-import { asFailure } from "../../core/failure.ts";
+import { asFailure, Failure } from "../../core/failure.ts";
 import type { BatchTask, StageOutput } from "../../core/run-state.ts";
 import { writeFileAtomic } from "../../lib/files.ts";
 import type { BatchOutcome, TaskObserver } from "../../ports/engine.ts";
@@ -202,7 +202,11 @@ async function collectOutputs(
   const module = await locateModule(task.stage, root);
   const outputs: StageOutput[] = [];
   for (const [name, path] of Object.entries(task.outputs)) {
-    const artifact = await artifacts.collect(root, module.folder, path);
+    const artifact = await artifacts.collect(root, module.folder, path).catch((error: unknown) => {
+      const failure = asFailure(error);
+      if (failure.kind === "bug") throw error;
+      throw new Failure(failure.code, `output "${name}" (${path}): ${failure.message}`, { cause: failure });
+    });
     outputs.push({ name, path: posix.normalize(path), ...artifact });
   }
   writeFileAtomic(note, JSON.stringify(outputs));

@@ -89,7 +89,8 @@ def save_html(notebook, html_path):
 
     body, _ = HTMLExporter().from_notebook_node(notebook)
     temporary = html_path + ".tmp"
-    with open(temporary, "w", encoding="utf-8") as file:
+    # For this user alone, like the log beside it, whatever umask the notebook has.
+    with open(temporary, "w", encoding="utf-8", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
         file.write(body)
     os.replace(temporary, html_path)
 

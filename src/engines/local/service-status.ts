@@ -14,8 +14,8 @@ export interface LiveService {
   routed?: string;
 }
 
-/** Crashes in a row after which a service is said to be in a crash loop. */
-const loopCrashes = 5;
+/** Crashes in a row after which a service is said to be in a crash loop, until it is ready again. */
+const loopCrashes = 3;
 
 /** @param publicUrl of the ingress; undefined before it was ever started */
 export function statusOf(service: LiveService, publicUrl: string | undefined): ServiceStatus {
@@ -26,7 +26,7 @@ export function statusOf(service: LiveService, publicUrl: string | undefined): S
   const route = task.stage.ingress ? `/${sanitisedName(task.namespace)}/${name}` : undefined;
   const state = stateOf(
     all,
-    replicas.some((replica) => replica.crashes() >= loopCrashes),
+    replicas.some((replica, index) => all[index]?.state !== "ready" && replica.crashes() >= loopCrashes),
   );
   return {
     namespace: task.namespace,
@@ -58,6 +58,11 @@ export function stateOf(replicas: readonly ReplicaStatus[], crashing: boolean): 
   if (replicas.every(({ state }) => state === "stopped")) return "stopped";
   if (crashing) return "crash-loop";
   return ready > 0 ? "degraded" : "starting";
+}
+
+/** True while it is brought back after a restart of the server: not ready again yet, nor has it failed to be. */
+export function isComingBack({ replicas }: LiveService): boolean {
+  return replicas.some((replica) => replica.status().state === "starting" && replica.crashes() === 0);
 }
 
 function reasonOf(replicas: readonly Replica[], ready: number): string {

@@ -5,7 +5,7 @@ import { type Address, addressKey } from "./addresses.ts";
 import { chooseReplicas } from "./choose-replicas.ts";
 import type { LocalEngineParts } from "./local-engine.ts";
 import { endReplica, keepReplica, type Replica, type ReplicaRecord } from "./replica.ts";
-import { inRotation, type LiveService, routeOf, statusOf } from "./service-status.ts";
+import { inRotation, isComingBack, type LiveService, routeOf, statusOf } from "./service-status.ts";
 
 /** What is remembered of a service across restarts of the server. */
 interface ServiceRecord {
@@ -31,6 +31,8 @@ export interface LocalServices {
   takeUp(isUnfinished: (runId: string) => boolean): Promise<void>;
   current(service: ServiceName): ServiceTask | undefined;
   statuses(): readonly ServiceStatus[];
+  /** Those that are brought back and are neither ready again yet nor have failed to be. */
+  comingBack(): readonly ServiceName[];
   rollOut(task: ServiceTask, observer: TaskObserver, signal: AbortSignal): Promise<RollOutOutcome>;
   /** Returns when its processes are gone, those of earlier releases too. */
   remove(service: ServiceName): Promise<void>;
@@ -68,6 +70,10 @@ export function createServices(parts: LocalEngineParts): LocalServices {
     },
     current: (service) => live.get(keyOf(service))?.task,
     statuses: () => [...live.values()].map((service) => statusOf(service, ingress.publicUrl())),
+    comingBack: () =>
+      [...live.values()]
+        .filter(isComingBack)
+        .map(({ task }) => ({ namespace: task.namespace, stage: task.stage.name })),
     rollOut,
     async remove(service) {
       const key = keyOf(service);
@@ -114,10 +120,14 @@ export function createServices(parts: LocalEngineParts): LocalServices {
     try {
       const problem = await firstFailureOrAllReady(candidates, signal);
       if (problem !== undefined) {
+        const told = withWrongPorts(problem, task, candidates);
         await dropCandidates(aside, candidates);
-        return problem;
+        return told;
       }
+      const publicUrl = ingress.publicUrl();
       await switchTo(key, task, candidates, before);
+      const note = ingress.publicUrl() === publicUrl ? undefined : ingress.note();
+      if (note !== undefined) observer.note("warning", note);
     } catch (error) {
       await dropCandidates(aside, candidates);
       throw error;
@@ -334,11 +344,13 @@ export function createServices(parts: LocalEngineParts): LocalServices {
   }
 }
 
+type Problem = Exclude<RollOutOutcome, { kind: "serving" }>;
+
 /** Undefined when all are ready. */
 async function firstFailureOrAllReady(
   replicas: readonly Replica[],
   signal: AbortSignal,
-): Promise<Exclude<RollOutOutcome, { kind: "serving" }> | undefined> {
+): Promise<Problem | undefined> {
   const { promise: cancelled, resolve: cancel } = Promise.withResolvers<{ readonly kind: "cancelled" }>();
   const onAbort = (): void => cancel({ kind: "cancelled" });
   if (signal.aborted) onAbort();
@@ -352,6 +364,16 @@ async function firstFailureOrAllReady(
   } finally {
     signal.removeEventListener("abort", onAbort);
   }
+}
+
+/** The first replica on a wrong port has it, and those that end because it is taken can't say why. */
+function withWrongPorts(problem: Problem, { stage }: ServiceTask, replicas: readonly Replica[]): Problem {
+  const found = replicas.find((replica) => replica.wrongPort() !== undefined);
+  const where = found?.wrongPort();
+  if (problem.kind !== "failed" || found === undefined || where === undefined) return problem;
+  if (problem.reason.includes(where)) return problem;
+  const reason = `${problem.reason}; replica ${found.record().id} listened on ${where} and not on port ${stage.port}`;
+  return { ...problem, reason };
 }
 
 async function stopReplicas(replicas: readonly Replica[]): Promise<void> {

@@ -159,6 +159,26 @@ describe("a deployment that fails", () => {
     expect(stdout).toContain("Deployment failed --> Cannot clone http://bad.repo.\nHint: Use https.\n");
   });
 
+  test("is told the whole address of a path, which the server can't know", async () => {
+    const refused = server({
+      deploy: async ({ url: text }) => {
+        throw new Failure("repository-url", `Cannot use the repository "${text}".`, {
+          hint: "Write it whole.",
+        });
+      },
+    });
+    const hint = "For a repository on this machine write file:///home/me/my%20project";
+    const table = await run(["create", "deployment", "./my project/"], refused);
+    expect(table).toMatchObject({ exitCode: 1 });
+    expect(table.stdout).toContain(
+      `Deployment failed --> Cannot use the repository "./my project/".\nHint: ${hint}\n`,
+    );
+    const json = await run(["create", "deployment", "../me/my project", "--output=json"], refused);
+    expect(JSON.parse(json.stdout)).toMatchObject({ error: { code: "repository-url", hint } });
+    const other = await run(["create", "deployment", "notaurl"], refused);
+    expect(other.stdout).toContain("Hint: Write it whole.\n");
+  });
+
   test("exits with 1 before anything when no engine may be chosen", async () => {
     const wiring = {
       engineNotice: async () => {
@@ -200,12 +220,12 @@ describe("Ctrl-C", () => {
     const exit = session.start(create);
     await session.following;
     expect(session.terminal.send("SIGINT")).toBe(true);
-    session.end(aRun({ status: "cancelled", reason: "cancelled by SIGINT" }));
+    session.end(aRun({ status: "cancelled", reason: "cancelled: Ctrl-C" }));
     expect(await exit).toBe(1);
-    expect(session.cancelled).toEqual(["run-1"]);
-    expect(session.terminal.stdout()).toContain("Deployment cancelled --> cancelled by SIGINT\n");
+    expect(session.cancelled).toEqual(["run-1: Ctrl-C"]);
+    expect(session.terminal.stdout()).toContain("Deployment cancelled --> cancelled: Ctrl-C\n");
     expect(session.terminal.stderr()).toContain(
-      "Cancelling run run-1 (SIGINT) and putting back what it changed.",
+      "Cancelling run run-1 (Ctrl-C) and putting back what it changed.",
     );
     expect(session.terminal.send("SIGINT")).toBe(false);
   });
@@ -217,7 +237,7 @@ describe("Ctrl-C", () => {
     session.terminal.send("SIGINT");
     session.terminal.send("SIGINT");
     expect(await exit).toBe(130);
-    expect(session.cancelled).toEqual(["run-1"]);
+    expect(session.cancelled).toEqual(["run-1: Ctrl-C"]);
     expect(session.terminal.stderr()).toContain("Left run run-1 to be cancelled by the server.");
   });
 
@@ -228,6 +248,7 @@ describe("Ctrl-C", () => {
     session.terminal.send("SIGTERM");
     session.end(aRun({ status: "cancelled" }));
     expect(await exit).toBe(1);
+    expect(session.cancelled).toEqual(["run-1: SIGTERM"]);
     expect(session.terminal.stderr()).toContain("Cancelling run run-1 (SIGTERM)");
   });
 
@@ -265,7 +286,7 @@ describe("Ctrl-C", () => {
     await session.following;
     session.end(aRun({ status: "cancelled" }));
     expect(await exit).toBe(1);
-    expect(session.cancelled).toContain("run-1");
+    expect(session.cancelled).toContain("run-1: Ctrl-C");
   });
 });
 
@@ -279,8 +300,8 @@ describe("--timeout", () => {
     expect(session.cancelled).toEqual([]);
     session.terminal.advance(1_000);
     await turn();
-    expect(session.cancelled).toEqual(["run-1"]);
-    session.end(aRun({ status: "cancelled", reason: "cancelled" }));
+    expect(session.cancelled).toEqual(["run-1: it took longer than 30 s"]);
+    session.end(aRun({ status: "cancelled" }));
     expect(await exit).toBe(1);
     expect(session.terminal.stderr()).toContain("Cancelling run run-1 (it took longer than 30 s)");
   });
@@ -353,8 +374,8 @@ function openRun() {
       followed.resolve();
       await ended.promise;
     },
-    cancelRun: async (id) => {
-      cancelled.push(id);
+    cancelRun: async (id, why) => {
+      cancelled.push(`${id}: ${why}`);
     },
     run: () => ended.promise,
   };

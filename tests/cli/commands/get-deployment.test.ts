@@ -147,6 +147,14 @@ describe("get deployment NAME SERVICE", () => {
     expect((await run("get deployment my-project no --output json", parts)).stdout).toBe("null\n");
     expect((await run("get deployment my-project no --output yaml", parts)).stdout).toBe("null\n");
   });
+
+  test("says with 0 that there is no such deployment, which is no service either", async () => {
+    expect(await run("get deployment no serve", having([]))).toMatchObject({
+      exitCode: 0,
+      stdout: "No deployments found\n",
+    });
+    expect((await run("get deployment no serve --output json", having([]))).stdout).toBe("null\n");
+  });
 });
 
 function having(views: readonly DeploymentView[]): Parts {

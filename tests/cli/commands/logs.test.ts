@@ -7,24 +7,24 @@ import { rawControl } from "../support/control-characters.ts";
 import { run, testTerminal, testWiring } from "../support/terminal.ts";
 
 const texts: readonly LogText[] = [
-  { stage: "train", source: "attempt 1", text: "epoch 1\nbro" },
-  { stage: "train", source: "attempt 2", text: "epoch 1\n" },
-  { stage: "serve", source: "replica 1", text: "ready\n" },
-  { stage: "serve", source: "replica 2", text: "rea" },
-  { stage: "serve", source: "replica 2", text: "dy\n\x1b[31mred\x1b[2J\n" },
+  { node: "train", stage: "train", source: "attempt 1", text: "epoch 1\nbro" },
+  { node: "train", stage: "train", source: "attempt 2", text: "epoch 1\n" },
+  { node: "serve", stage: "serve", source: "replica 1 of 2", text: "ready\n" },
+  { node: "serve", stage: "serve", source: "replica 2 of 2", text: "rea" },
+  { node: "serve", stage: "serve", source: "replica 2 of 2", text: "dy\n\x1b[31mred\x1b[2J\n" },
 ];
 
 describe("logs", () => {
-  test("bear the stage's name, and the replica's from the second on", async () => {
+  test("bear the stage's name, and the replica's where there are several", async () => {
     const { exitCode, stdout } = await run("logs my-project", having(texts));
     expect(exitCode).toBe(0);
     expect(stdout).toBe(
       [
         "train | epoch 1",
         "train | epoch 1",
-        "serve | ready",
-        "serve replica 2 | ready",
-        "serve replica 2 | red\\x1b[2J",
+        "serve replica 1 of 2 | ready",
+        "serve replica 2 of 2 | ready",
+        "serve replica 2 of 2 | red\\x1b[2J",
         "train | bro",
         "",
       ].join("\n"),
@@ -34,7 +34,7 @@ describe("logs", () => {
   test("of one stage are its lines alone", async () => {
     const serve = texts.filter(({ stage }) => stage === "serve");
     const { stdout } = await run("logs my-project serve", having(serve));
-    expect(stdout).toBe("ready\nreplica 2 | ready\nreplica 2 | red\\x1b[2J\n");
+    expect(stdout).toBe("replica 1 of 2 | ready\nreplica 2 of 2 | ready\nreplica 2 of 2 | red\\x1b[2J\n");
   });
 
   test("are one record a line in JSON, and one document each in YAML", async () => {
@@ -70,14 +70,14 @@ describe("logs", () => {
     const terminal = testTerminal();
     const operations = {
       async *logs(_: LogsRequest, signal?: AbortSignal): AsyncIterable<LogText> {
-        yield { stage: "serve", source: "replica 1", text: "one\n" };
+        yield { node: "serve", stage: "serve", source: "replica 1 of 2", text: "one\n" };
         terminal.closeOutput();
         if (signal?.aborted !== true) throw new Error("the log was not told that nobody reads");
-        yield { stage: "serve", source: "replica 1", text: "two\n" };
+        yield { node: "serve", stage: "serve", source: "replica 1 of 2", text: "two\n" };
       },
     };
     expect(await runCli(["logs", "my-project", "--follow"], terminal.io, testWiring({ operations }))).toBe(0);
-    expect(terminal.stdout()).toBe("serve | one\n");
+    expect(terminal.stdout()).toBe("serve replica 1 of 2 | one\n");
   });
 
   test("that are not there make the command fail with the reason", async () => {

@@ -41,6 +41,18 @@ describe("server", () => {
     expect(none.exitCode).toBe(0);
     expect(none.stdout).toMatch(/^running +False$/m);
     expect(none.stdout).toMatch(/^pid +none$/m);
+    expect(none.stdout).toMatch(/^ingress +opens with the first service$/m);
+  });
+
+  test("what the user should know of it is told on standard error", async () => {
+    const told: ServerStatus = { ...status, ingressNote: "Port 80 was taken.", comingBack: ["a/b", "a/c"] };
+    const server = { status: async () => told, start: async () => told, stop: async () => told };
+    const note = "Warning: Port 80 was taken.\n";
+    expect((await run("server status --output json", { server })).stderr).toBe(note);
+    expect((await run("server start", { server })).stderr).toBe(
+      `${note}Warning: Not ready yet: a/b, a/c. See: bodywork get deployments\n`,
+    );
+    expect((await run("server stop", { server })).stderr).toBe("");
   });
 
   test("start and stop hand on what was asked, and show what came of it", async () => {

@@ -30,7 +30,7 @@ export function aStage(change: Partial<StageRun> = {}): StageRun {
         lastLines: [],
         startedAt: "2026-11-23T19:05:13.000Z",
         endedAt: "2026-11-23T19:05:16.200Z",
-        logs: ["train-1"],
+        logs: [{ source: "attempt 1", reference: "train-1" }],
       },
     ],
     outputs: [
@@ -57,6 +57,7 @@ export function aRun(change: Partial<Run> = {}): Run {
     },
     status: "succeeded",
     reason: undefined,
+    code: undefined,
     details: [],
     hint: undefined,
     createdAt: "2026-11-23T19:05:12.000Z",

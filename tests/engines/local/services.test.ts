@@ -1,10 +1,12 @@
 import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { expect, onTestFinished, test } from "vitest";
 import type { ServiceStage } from "../../../src/core/project.ts";
 import type { ServiceStatus, ServiceTask } from "../../../src/core/run-state.ts";
 import { systemClock } from "../../../src/lib/system-clock.ts";
+import type { Clock } from "../../../src/ports/clock.ts";
 import type { TaskObserver } from "../../../src/ports/engine.ts";
 import type { Files } from "../../support/git-project.ts";
 import {
@@ -24,11 +26,16 @@ const never = new AbortController().signal;
 const deaf: TaskObserver = { log: () => {}, note: () => {} };
 
 /** Time that passes quickly: no sleep is longer than some milliseconds. */
-const hasty = {
-  ...systemClock,
-  sleep: (milliseconds: number, signal?: AbortSignal) =>
-    systemClock.sleep(Math.min(milliseconds, 40), signal),
-};
+const hasty = clockOf(40);
+/** Slow enough for the test to see what is waited for. */
+const brisk = clockOf(300);
+
+function clockOf(longestSleep: number): Clock {
+  return {
+    ...systemClock,
+    sleep: (milliseconds, signal) => systemClock.sleep(Math.min(milliseconds, longestSleep), signal),
+  };
+}
 
 async function machineOf(files: Files = {}): Promise<LocalMachine> {
   const machine = await localMachine({
@@ -137,6 +144,51 @@ test("the next server takes services up as they run: the same processes, not one
   expect(machine.pids(task)).toHaveLength(2);
 });
 
+test("what went with its machine is started at once by the next server, and has not crashed", async () => {
+  const machine = await machineOf();
+  const first = await machine.connect();
+  const task = releaseOf(machine, 1);
+  await rollOut(first, task);
+  first.kill();
+  await loseMachine(machine, task);
+  // Waiting before a start would be waiting for ever.
+  const patient = { ...systemClock, sleep: longSleepsNeverEnd };
+  const next = await machine.connect({ clock: patient });
+  await until(() => statusOf(next).state === "serving");
+  expect(statusOf(next)).toMatchObject({ restarts: 0, reason: undefined });
+  expect(machine.pids(task).map(isAlive)).toEqual([false, true]);
+  expect(readdirSync(join(machine.home, "runs", "run-1", "serve", "replica-1", "start-1"))).toEqual([
+    "process",
+  ]);
+  next.kill();
+
+  // The control: on the same machine the same end is a crash, and is waited for.
+  for (const { pid } of processesBelow(join(machine.home, "runs"))) process.kill(pid, "SIGKILL");
+  const same = await machine.connect({ clock: patient });
+  await until(() => statusOf(same).replicas[0]?.state === "waiting-to-restart");
+  expect(statusOf(same).reason).toContain("replica 1 was lost; next start after 1 s");
+});
+
+test("a service that comes back is known as such until it is ready, or has failed once", async () => {
+  const machine = await machineOf({ "other.py": "raise SystemExit(1)" });
+  const first = await machine.connect();
+  const [good, bad] = [releaseOf(machine, 1), machine.of(serviceTask(serviceStage("other")))];
+  await rollOut(first, good);
+  expect(first.engine.comingBack()).toEqual([]);
+  const [[, record] = []] = first.store.documents<{ readonly task: ServiceTask }>("services");
+  first.store.saveDocument("services", "space/other", { ...record, task: bad });
+  await first.engine.stopServices();
+  first.kill();
+  const next = await machine.connect();
+  expect(next.engine.comingBack()).toEqual([
+    { namespace: "space", stage: "other" },
+    { namespace: "space", stage: "serve" },
+  ]);
+  await until(() => next.engine.comingBack().length === 0);
+  expect(statusOf(next).state).toBe("serving");
+  expect(statusOf(next, "other").reason).toContain("replica 1 ended (exit 1)");
+});
+
 test("what was stopped with the server comes back with the next one, at the same address", async () => {
   const machine = await machineOf();
   const first = await machine.connect();
@@ -163,7 +215,10 @@ test("a killed replica is started again, and the other answers meanwhile", async
   const victim = statusOf(life).replicas[0]?.pid as number;
   process.kill(victim, "SIGKILL");
   await until(() => statusOf(life).state === "degraded");
-  expect(statusOf(life).reason).toBe("1 of 2 replicas are ready; replica 1 ended (SIGKILL)");
+  expect(statusOf(life)).toMatchObject({
+    reason: "1 of 2 replicas are ready; replica 1 ended (SIGKILL); next start after 1 s",
+    restarts: 1,
+  });
   await until(() => statusOf(life).state === "serving");
   const { failures } = await load.stop();
   const lost = [...failures.values()].reduce((sum, count) => sum + count, 0);
@@ -186,15 +241,39 @@ ${answering("one")}`,
   writeFileSync(bad, "");
   process.kill(machine.pids(task)[0] as number, "SIGKILL");
   await until(() => statusOf(life).state === "crash-loop");
-  expect(statusOf(life).reason).toMatch(
-    /^0 of 1 replicas are ready; replica 1 ended \(exit 1\), \d+ times in a row$/,
-  );
   expect(life.store.services()[0]?.state).toBe("crash-loop");
   await until(() => statusOf(life).restarts > 12);
   rmSync(bad);
   await until(() => statusOf(life).state === "serving");
   const starts = readdirSync(join(machine.home, "runs", "run-1", "serve", "replica-1"));
   expect(starts.length, "the logs of the last starts are kept").toBeLessThanOrEqual(11);
+});
+
+test("three ends in a row are a crash loop, which tells the last end and as many restarts", async () => {
+  const machine = await machineOf();
+  const life = await machine.connect({ clock: brisk });
+  const task = releaseOf(machine, 1);
+  await rollOut(life, task);
+  for (const [ends, state] of [
+    [1, "starting"],
+    [2, "starting"],
+    [3, "crash-loop"],
+  ] as const) {
+    await until(() => statusOf(life).state === "serving");
+    process.kill(machine.pids(task).at(-1) as number, "SIGKILL");
+    await until(() => statusOf(life).replicas[0]?.state === "waiting-to-restart");
+    const { reason, ...found } = statusOf(life);
+    expect(found).toMatchObject({ state, restarts: ends });
+    const inARow = ends === 1 ? "" : `, ${ends} times in a row`;
+    expect(reason).toMatch(
+      new RegExp(
+        `^0 of 1 replicas are ready; replica 1 ended \\(SIGKILL\\)${inARow}; next start after \\d s$`,
+      ),
+    );
+    expect(life.store.services()).toMatchObject([{ state, restarts: ends, reason }]);
+  }
+  await until(() => statusOf(life).state === "serving");
+  expect(statusOf(life)).toMatchObject({ restarts: 3, reason: undefined });
 });
 
 test("a service that does not listen any more is started again", async () => {
@@ -216,6 +295,54 @@ time.sleep(600)
   await rollOut(life, task);
   await until(() => statusOf(life).restarts === 1 && statusOf(life).state === "serving");
   expect(machine.pids(task).map(isAlive)).toEqual([false, true]);
+});
+
+/** Serves one request after the other; while its first process sees a file, with 500, or does not come back from it. */
+const moody = `${leaveMark}
+from http.server import BaseHTTPRequestHandler, HTTPServer
+marks, node = os.environ["MARKS"], os.environ["TASK_NODE"]
+starts = sum(f" {node} " in line for line in open(marks))
+
+def told(mood):
+    return starts == 1 and os.path.exists(f"{marks}.{node}.{mood}")
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        while told("silent"):
+            time.sleep(0.1)
+        self.send_response(500 if told("ill") else 200)
+        self.end_headers()
+
+HTTPServer(("0.0.0.0", 5000), Handler).serve_forever()
+`;
+
+test("one with a health path that answers nothing any more is started again, for all that the system accepts for it", async () => {
+  const machine = await machineOf({ "serve.py": moody });
+  const life = await machine.connect({ clock: brisk });
+  const task = releaseOf(machine, 1, { healthPath: "/health" });
+  await rollOut(life, task);
+  writeFileSync(`${task.variables.MARKS}.serve.silent`, "");
+  await until(() => statusOf(life).reason?.includes("/health gave no answer within 10 s") === true);
+  await until(() => statusOf(life).restarts === 1 && statusOf(life).state === "serving");
+  expect(machine.pids(task).map(isAlive)).toEqual([false, true]);
+});
+
+test("whatever it answers there is a sign of life, and without a health path its silence is its own", async () => {
+  const machine = await machineOf({ "serve.py": moody });
+  const life = await machine.connect({ clock: brisk });
+  const [ill, silent] = [
+    releaseOf(machine, 1, { healthPath: "/health" }),
+    machine.of(serviceTask(serviceStage("silent", { modulePath: "serve.py" }))),
+  ];
+  await rollOut(life, ill);
+  await rollOut(life, silent);
+  writeFileSync(`${ill.variables.MARKS}.serve.ill`, "");
+  writeFileSync(`${ill.variables.MARKS}.silent.silent`, "");
+  await sleep(4_000); // Six probes.
+  expect([statusOf(life), statusOf(life, "silent")]).toMatchObject([
+    { restarts: 0, state: "serving" },
+    { restarts: 0, state: "serving" },
+  ]);
 });
 
 test("one that hangs when it is started again is not waited for for ever", async () => {
@@ -258,6 +385,31 @@ subprocess.run([sys.executable, "-c", ${JSON.stringify(answering("past", port))}
   const two = await life.engine.rollOut(releaseOf(machine, 2, { port, replicas: 2 }), deaf, never);
   expect(two).toMatchObject({ kind: "failed", reason: expect.stringContaining("use replicas: 1") });
   expect(processesBelow(join(machine.home, "runs"))).toEqual([]);
+});
+
+test("several replicas on one wrong port: the reason names it, though all but one could only end", async () => {
+  const machine = await machineOf({ "serve.py": versioned("wrong", 6001) });
+  const life = await machine.connect();
+  const outcome = await life.engine.rollOut(releaseOf(machine, 1, { replicas: 3 }), deaf, never);
+  expect(outcome).toMatchObject({
+    kind: "failed",
+    reason: expect.stringMatching(
+      /^ended \(exit 1\) before it was ready, 3 times; replica \d listened on 0\.0\.0\.0:6001 and not on port 5000$/,
+    ),
+  });
+});
+
+test("the roll-out that opens the ingress elsewhere than it should be says so, and no later one", async () => {
+  const machine = await machineOf();
+  const life = await machine.connect({
+    wrapIngress: (ingress) => ({ ...ingress, note: () => "Port 8080 was taken." }),
+  });
+  const notes: string[] = [];
+  const observer: TaskObserver = { ...deaf, note: (level, text) => notes.push(`${level}: ${text}`) };
+  for (const release of [1, 2]) {
+    await life.engine.rollOut(releaseOf(machine, release), observer, never);
+  }
+  expect(notes).toEqual(["warning: Port 8080 was taken."]);
 });
 
 test("a removed service is gone: processes, route, name and record", async () => {
@@ -331,6 +483,20 @@ test("a store that refuses (a full disk) ends no service, and what it missed is 
   await until(() => statusOf(life).state === "serving");
   expect(life.store.services()[0]?.state).toBe("serving");
 });
+
+/** As a power cut leaves it: nothing runs, nobody wrote down how it ended, and the next boot has another name. */
+async function loseMachine(machine: LocalMachine, task: ServiceTask): Promise<void> {
+  for (const { pid } of processesBelow(join(machine.home, "runs"))) process.kill(pid, "SIGKILL");
+  await until(() => !machine.pids(task).some(isAlive));
+  const folder = join(machine.home, "runs", task.runId, task.node, "replica-1", "start-1", "process");
+  const intent: object = JSON.parse(readFileSync(join(folder, "intent"), "utf8"));
+  writeFileSync(join(folder, "intent"), JSON.stringify({ ...intent, boot: "another" }));
+  rmSync(join(folder, "exit"), { force: true });
+}
+
+async function longSleepsNeverEnd(milliseconds: number, signal?: AbortSignal): Promise<void> {
+  await systemClock.sleep(milliseconds > 500 ? 2 ** 30 : milliseconds, signal);
+}
 
 function freePort(): Promise<number> {
   return new Promise((resolve) => {

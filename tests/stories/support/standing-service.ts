@@ -98,7 +98,7 @@ export async function standingService({
       answers: await answersOf(url),
       ofLiveRun: lines(stages.filter(({ pid }) => liveRun.has(pid))),
       strays: lines(stages.filter(({ pid }) => !liveRun.has(pid))),
-      servers: processesBelow(tool.home).filter(({ command }) => command.endsWith(" server run")).length,
+      servers: serverProcesses(tool.home).length,
       integrity: integrityOf(join(tool.home, "store.db")),
     };
   };

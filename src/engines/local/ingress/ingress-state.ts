@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { writeFileAtomic } from "../../../lib/files.ts";
-import { publicUrlOf, readRoutes } from "./routes.ts";
+import { listenerNote, type PublicListener, publicUrlOf, readRoutes } from "./routes.ts";
 
 /** What a running ingress says of itself in its folder. */
 export interface IngressState {
@@ -14,12 +14,17 @@ export interface IngressState {
   readonly version: string;
 }
 
-/** What is known of the ingress without asking it: where it is or was, and whether it runs. Cheap; never throws. */
-export function readIngressState(folder: string): { readonly publicUrl?: string; readonly running: boolean } {
+/** What is known of the ingress without asking it: where it is or was, why there, and whether it runs. Cheap; never throws. */
+export function readIngressState(folder: string): {
+  readonly publicUrl: string | undefined;
+  readonly note: string | undefined;
+  readonly running: boolean;
+} {
   const state = readStateFile(folder);
   const running = state !== undefined && (isOf(state.holder, folder) || isOf(state.ingress, folder));
-  const url = publicUrlOnFile(folder);
-  return url === undefined ? { running } : { publicUrl: url, running };
+  const listen = listenerOnFile(folder);
+  const publicUrl = listen === undefined ? undefined : publicUrlOf(listen);
+  return { publicUrl, note: listenerNote(listen), running };
 }
 
 export function writeIngressState(folder: string, state: IngressState): void {
@@ -52,10 +57,9 @@ function statePath(folder: string): string {
   return join(folder, "state.json");
 }
 
-function publicUrlOnFile(folder: string): string | undefined {
+function listenerOnFile(folder: string): PublicListener | undefined {
   try {
-    const { listen } = readRoutes(folder);
-    return listen === undefined ? undefined : publicUrlOf(listen);
+    return readRoutes(folder).listen;
   } catch {
     return undefined;
   }

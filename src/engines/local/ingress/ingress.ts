@@ -13,7 +13,14 @@ import {
   type NotListening,
 } from "./control.ts";
 import { ask, endProcesses, ensureRunning, isHeld, isRunning } from "./ingress-launch.ts";
-import { type PublicListener, publicUrlOf, type Route, readRoutes, writeRoutes } from "./routes.ts";
+import {
+  listenerNote,
+  type PublicListener,
+  publicUrlOf,
+  type Route,
+  readRoutes,
+  writeRoutes,
+} from "./routes.ts";
 
 export interface IngressOptions {
   /** Where its routes, its state, its log and its control socket are. */
@@ -91,6 +98,7 @@ export function createIngress(options: IngressOptions): Ingress {
     listen: (address) => inTurn(() => moveTo(parseAddress(address))),
     drain,
     publicUrl: () => (listen === undefined ? undefined : publicUrlOf(listen)),
+    note: () => listenerNote(listen),
     running: () => isRunning(folder),
     stop: () => inTurn(stop),
     release: () => clearInterval(check),
@@ -119,16 +127,21 @@ export function createIngress(options: IngressOptions): Ingress {
   }
 
   async function openPublic(): Promise<void> {
-    const first = listen ?? { ...(options.listen ?? { host: "127.0.0.1", port: 8080 }), asked: false };
+    const first: PublicListener = listen ?? {
+      ...(options.listen ?? { host: "127.0.0.1", port: 8080 }),
+      asked: false,
+    };
     for (let port = first.port; port < Math.min(first.port + portsTried, 65_536); port++) {
       const reply = await ask(folder, { do: "open", address: { host: first.host, port } });
       if (reply.kind === "opened") {
-        listen = { ...reply.address, asked: first.asked };
-        if (first.port !== 0 && port !== first.port) {
-          options.notify?.(
-            `Port ${first.port} of ${first.host} is taken: the ingress listens on ${publicUrlOf(listen)} from now on. To choose another: bodywork server start --listen HOST:PORT`,
-          );
-        }
+        const moved = first.port !== 0 && port !== first.port;
+        const insteadOf = first.insteadOf ?? (moved ? { host: first.host, port: first.port } : undefined);
+        listen = {
+          ...reply.address,
+          asked: first.asked,
+          ...(insteadOf === undefined ? {} : { insteadOf }),
+        };
+        if (moved) options.notify?.(listenerNote(listen) as string);
         return;
       }
       if (reply.kind !== "not-opened") throw unexpected(reply);
@@ -143,7 +156,7 @@ export function createIngress(options: IngressOptions): Ingress {
 
   async function moveTo(address: Address): Promise<void> {
     if (listen !== undefined && addressKey(listen) === addressKey(address) && isRunning(folder)) {
-      listen = { ...listen, asked: true };
+      listen = { ...address, asked: true };
       return bringUp();
     }
     await ensureRunning(folder, program, options.version);

@@ -19,9 +19,12 @@ export interface Route {
   readonly targets: readonly Address[];
 }
 
-/** Where the public listener is. `asked`: the user named it, so that another port is not as good. */
+/** Where the public listener is. */
 export interface PublicListener extends Address {
+  /** The user named it, so that another port is not as good. */
   readonly asked: boolean;
+  /** Where it should be, when that was taken. */
+  readonly insteadOf?: Address;
 }
 
 /** What the ingress starts from when there is no server. */
@@ -62,4 +65,11 @@ export function readRoutes(folder: string): RoutesFile {
 export function publicUrlOf({ host, port }: Address): string {
   const reachable = host === "0.0.0.0" ? "127.0.0.1" : host === "::" ? "::1" : host;
   return `http://${reachable.includes(":") ? `[${reachable}]` : reachable}:${port}`;
+}
+
+/** Why a listener is not where it should be, for the user; undefined when it is. */
+export function listenerNote(listen: PublicListener | undefined): string | undefined {
+  if (listen?.insteadOf === undefined) return undefined;
+  const { host, port } = listen.insteadOf;
+  return `Port ${port} of ${host} was taken: the ingress listens on ${publicUrlOf(listen)}. To choose another: bodywork server start --listen HOST:PORT`;
 }

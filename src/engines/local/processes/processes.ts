@@ -81,6 +81,8 @@ export interface ProcessesOptions {
   readonly stateFolder: string;
   /** What a log may grow to; 64 MiB by default. */
   readonly logCapBytes?: number;
+  /** Of the programs; this process's own by default. */
+  readonly umask?: number;
 }
 
 const shimProgram = fileURLToPath(new URL("./shim.sh", import.meta.url));
@@ -120,7 +122,7 @@ export async function createProcesses(options: ProcessesOptions): Promise<Proces
       const folder = resolve(spec.folder);
       const intent = intend(folder, spec, memoryPlace);
       try {
-        return watchKnown({ folder, ...(await spawnShim(folder, spec, intent, spawner)) });
+        return watchKnown({ folder, ...(await spawnShim(folder, spec, intent, spawner, options.umask)) });
       } catch (error) {
         await forget(folder, intent);
         const reason = error instanceof Error ? error.message : String(error);
@@ -172,12 +174,13 @@ async function spawnShim(
   spec: ProcessSpec,
   first: Intent,
   spawner: Spawner,
+  umask: number | undefined,
 ): Promise<Spawned> {
   if (first.memoryGroup !== undefined) createMemoryGroup(first.memoryGroup, first.memoryLimitMb as number);
   const env = { ...shellProof(spec.env), [nonceVariable]: spec.nonce };
   for (let intent = first, tries = 1; ; tries++) {
     try {
-      const { pid, ended } = await spawner.start(folder, shimArguments(folder, spec, intent), env);
+      const { pid, ended } = await spawner.start(folder, shimArguments(folder, spec, intent, umask), env);
       const claim = readClaim(folder, intent);
       const started = typeof claim === "object" ? claim.started : (processTable.find(pid)?.started ?? "");
       return { intent, shim: { pid, started }, ended };
@@ -191,9 +194,15 @@ async function spawnShim(
   }
 }
 
-function shimArguments(folder: string, spec: ProcessSpec, intent: Intent): readonly string[] {
-  const command = [...(spec.prefix ?? []), ...spec.command];
-  return [shimProgram, claimFile(folder, intent), intent.memoryGroup ?? "", spec.cwd, ...command];
+function shimArguments(
+  folder: string,
+  { prefix = [], command, cwd }: ProcessSpec,
+  intent: Intent,
+  umask: number | undefined,
+): readonly string[] {
+  const group = intent.memoryGroup ?? "";
+  const octal = umask === undefined ? "" : `0${umask.toString(8)}`;
+  return [shimProgram, claimFile(folder, intent), group, octal, cwd, ...prefix, ...command];
 }
 
 /** Nothing runs under the intent, and nothing will: the folder is as if nobody had asked. */

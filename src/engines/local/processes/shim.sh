@@ -1,10 +1,11 @@
 # Runs one process of a stage and writes down how it ended. Started in a session of its own with the process's folder
 # as the working folder; it outlives whoever started it.
 #
-#   sh shim.sh CLAIM GROUP FOLDER COMMAND...
+#   sh shim.sh CLAIM GROUP UMASK FOLDER COMMAND...
 #
 # CLAIM   file to create before anything runs; when it is there already, somebody has given this start up
 # GROUP   folder of a memory cgroup to run in, or empty
+# UMASK   of the command, in octal, or empty for the shim's own, which its files have
 # FOLDER  working folder of the command
 #
 # Its environment is the command's. Until that runs, only names that begin with BODYWORK_SHIM_ may be assigned to: any
@@ -29,11 +30,12 @@ exec 2>words
     echo "bodywork: cannot put the program under its memory limit"
     exit 126
   fi
-  if ! cd -P -- "$3" 2>/dev/null; then
-    printf 'bodywork: cannot enter the working folder %s\n' "$3"
+  if ! cd -P -- "$4" 2>/dev/null; then
+    printf 'bodywork: cannot enter the working folder %s\n' "$4"
     exit 126
   fi
-  shift 3
+  [ -z "$3" ] || umask "$3"
+  shift 4
   if ! command -v -- "$1" >/dev/null 2>&1; then
     printf 'bodywork: cannot find the program %s\n' "$1"
     exit 127

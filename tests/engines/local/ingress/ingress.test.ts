@@ -275,14 +275,20 @@ test("a port that is taken means the next free one, which is told, and stays", a
   const ingress = ingressOf(folder, options);
   await ingress.apply([routeTo([])]);
   expect(ingress.publicUrl()).toBe(`http://${wanted.host}:8082`);
-  expect(told).toHaveLength(1);
-  expect(told[0]).toContain(`Port 8080 of ${wanted.host} is taken`);
+  const note = `Port 8080 of ${wanted.host} was taken: the ingress listens on http://${wanted.host}:8082. To choose another: bodywork server start --listen HOST:PORT`;
+  expect(told).toEqual([note]);
+  expect([ingress.note(), readIngressState(folder).note]).toEqual([note, note]);
   await ingress.stop();
   await release();
   const again = ingressOf(folder, options);
   await again.start();
   expect(again.publicUrl()).toBe(`http://${wanted.host}:8082`);
-  expect(told).toHaveLength(1);
+  expect([told.length, again.note()]).toEqual([1, note]);
+  await again.listen(`${wanted.host}:8082`);
+  expect([again.note(), readIngressState(folder).note], "now it is where it was asked for").toEqual([
+    undefined,
+    undefined,
+  ]);
 });
 
 test("the public listener moves where the user says, opened before the old one closes; a taken port is refused", async () => {

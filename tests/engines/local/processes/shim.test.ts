@@ -1,4 +1,4 @@
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
@@ -22,11 +22,12 @@ async function runShim(
   command: readonly string[],
   env: Record<string, string> = { PATH: path },
   before: (folder: string) => void = () => {},
+  umask = "",
+  folder = temporaryFolder(),
 ): Promise<{ exit: string; log: string }> {
-  const folder = temporaryFolder();
   before(folder);
   const [program = "", ...options] = shell;
-  const args = [...options, shim, "claim", "", folder, ...command];
+  const args = [...options, shim, "claim", "", umask, folder, ...command];
   await runCommand(program, args, { env: shellProof(env), cwd: folder });
   return { exit: text(join(folder, "exit")), log: text(join(folder, "log")) };
 }
@@ -83,6 +84,29 @@ for (const shell of shells) {
       expect(log.split("\0").filter(Boolean).sort()).toEqual(pairs.sort());
     }
   });
+
+  test.skipIf(absent)(
+    `the shim gives the command its umask, and its own files have another in ${name}`,
+    async () => {
+      const folder = temporaryFolder();
+      const before = process.umask(0o077);
+      try {
+        const { log } = await runShim(
+          shell,
+          ["sh", "-c", "umask; >mine"],
+          undefined,
+          undefined,
+          "022",
+          folder,
+        );
+        expect(Number.parseInt(log, 8)).toBe(0o022);
+      } finally {
+        process.umask(before);
+      }
+      const modeOf = (file: string): number => statSync(join(folder, file)).mode & 0o777;
+      expect(["mine", "log", "exit", "claim"].map(modeOf)).toEqual([0o644, 0o600, 0o600, 0o600]);
+    },
+  );
 
   test.skipIf(absent)(`the shim takes a program with "=" in its path in ${name}`, async () => {
     const folder = temporaryFolder("a=b");

@@ -1,0 +1,125 @@
+import { Failure } from "../core/failure.ts";
+import { sanitisedName } from "../core/naming.ts";
+import { finishedRunStatuses, type Run, type ServiceStatus, type StageLog } from "../core/run-state.ts";
+import { findRun } from "./find-run.ts";
+import type { LogsRequest, LogText } from "./operations.ts";
+import { replicaSource } from "./replica-source.ts";
+import type { ViewParts } from "./views.ts";
+
+interface LogParts extends Pick<ViewParts, "read" | "logs" | "sleep"> {
+  readonly services: () => readonly ServiceStatus[];
+}
+
+/** Milliseconds between two looks for a log that is not there yet. */
+const lookPeriod = 200;
+
+/** `Views.logs`: one log after the other; all at once, as they grow, when they are followed. */
+export async function* readLogs(
+  request: LogsRequest,
+  parts: LogParts,
+  signal: AbortSignal | undefined,
+): AsyncIterable<LogText> {
+  let found = findLogs(request, parts);
+  while (request.follow && found.logs.length === 0 && found.mayCome) {
+    if (signal?.aborted) return;
+    await parts.sleep(lookPeriod, signal).catch(() => {}); // It rejects when it is cut short, which is as good.
+    found = findLogs(request, parts);
+  }
+  if (found.logs.length === 0 && request.stage !== undefined) {
+    throw new Failure(
+      "not-found",
+      `Cannot show logs of stage "${request.stage}" of "${request.deployment}": it has written none.`,
+      { hint: `Stages of it: ${found.stages.join(", ")}.` },
+    );
+  }
+  const read = async function* ({ reference, ...named }: NamedLog): AsyncIterable<LogText> {
+    const options = { tail: request.tail, follow: request.follow, signal };
+    for await (const text of parts.logs.read(reference, options)) yield { ...named, text };
+  };
+  if (request.follow) {
+    yield* merge(found.logs.map(read));
+  } else {
+    for (const log of found.logs) yield* read(log);
+  }
+}
+
+type NamedLog = Omit<LogText, "text"> & StageLog;
+
+interface FoundLogs {
+  readonly logs: readonly NamedLog[];
+  /** A run that goes on may still write one that is asked for. */
+  readonly mayCome: boolean;
+  /** Names of all stages, whether they are asked for or not. */
+  readonly stages: readonly string[];
+}
+
+function findLogs({ deployment, stage, runId }: LogsRequest, parts: LogParts): FoundLogs {
+  const runs =
+    runId === undefined
+      ? parts.read((store) => store.runs({ deployment }), [])
+      : [findRun(runId, parts.read)];
+  // One that only waits for its turn hides nothing of the one before it.
+  const run = runs.find(hasLogs) ?? runs[0];
+  if (run === undefined) throw neverRan(deployment, parts);
+  const live = parts.services().filter((service) => service.deployment === deployment);
+  const wholeRun = runId !== undefined || live.length === 0 || !finishedRunStatuses.has(run.status);
+  const logs = wholeRun
+    ? logsOfRun(run)
+    : [
+        ...logsOfRun({ ...run, stages: run.stages.filter(({ kind }) => kind === "batch") }),
+        ...live.flatMap(logsOfService),
+      ];
+  const isMeant = (log: { readonly stage: string }): boolean =>
+    stage === undefined || log.stage === stage || sanitisedName(log.stage) === stage;
+  return {
+    logs: logs.filter(isMeant),
+    mayCome: runs.some(
+      ({ status, stages }) =>
+        !finishedRunStatuses.has(status) && (stages.length === 0 || stages.some(isMeant)),
+    ),
+    stages: [...new Set([...run.stages, ...live].map((known) => known.stage))],
+  };
+}
+
+function hasLogs({ stages }: Run): boolean {
+  return stages.some(({ attempts }) => attempts.some(({ logs }) => logs.length > 0));
+}
+
+function logsOfRun({ stages }: Run): readonly NamedLog[] {
+  return stages.flatMap(({ node, stage, attempts }) =>
+    attempts.flatMap(({ logs }) => logs.map((log) => ({ node, stage, ...log }))),
+  );
+}
+
+function logsOfService({ stage, wantedReplicas, replicas }: ServiceStatus): readonly NamedLog[] {
+  return replicas.map(({ id, log }) => ({
+    node: stage,
+    stage,
+    source: replicaSource(`replica ${id}`, wantedReplicas),
+    reference: log,
+  }));
+}
+
+function neverRan(deployment: string, { read }: LogParts): Failure {
+  const names = read((store) => store.deployments(), []).map(({ name }) => name);
+  return new Failure("not-found", `Cannot show logs of "${deployment}": it has never run here.`, {
+    hint: names.length === 0 ? "There are no deployments." : `Deployments here: ${names.join(", ")}.`,
+  });
+}
+
+/** Yields from all as they come. */
+async function* merge<T>(sources: readonly AsyncIterable<T>[]): AsyncIterable<T> {
+  const iterators = sources.map((source) => source[Symbol.asyncIterator]());
+  const next = (index: number): Promise<{ index: number; result: IteratorResult<T> }> =>
+    (iterators[index] as AsyncIterator<T>).next().then((result) => ({ index, result }));
+  const waiting = new Map(iterators.map((_, index) => [index, next(index)]));
+  while (waiting.size > 0) {
+    const { index, result } = await Promise.race(waiting.values());
+    if (result.done === true) {
+      waiting.delete(index);
+    } else {
+      yield result.value;
+      waiting.set(index, next(index));
+    }
+  }
+}
