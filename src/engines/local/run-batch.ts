@@ -37,7 +37,8 @@ export async function runBatch(
   observer.log(`attempt ${task.attempt}`, parts.logReference(running.logFile));
   const ended = await endOf(running, task, signal, parts);
   const outcome = await judge(ended, task, running, folder, parts);
-  await rm(root, { recursive: true, force: true });
+  // Nobody waits for it: what is left when the machine ends now goes with the run.
+  void rm(root, { recursive: true, force: true }).catch(() => {});
   return outcome;
 }
 

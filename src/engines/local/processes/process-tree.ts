@@ -105,15 +105,21 @@ function childrenOf(pid: number, table: ProcessTable): readonly number[] {
 }
 
 /**
- * Process ids grow until they begin anew at the system's highest. A tree that is younger than any machine needs for
- * that has only ids above its shim's, and the rest need not be looked at.
+ * Process ids grow until they begin anew at the system's highest. A tree that is younger than any machine needs to give
+ * all of them out, on a machine whose newest id is above its shim's, has only ids above that one, and the rest need not
+ * be looked at.
  */
 function lowestPid({ shim }: Tree): number {
   const now = uptimeTicks();
   if (now === undefined) return 0;
-  // Both times are in hundredths of a second.
+  // Ticks are hundredths of a second; no machine makes more than some 200,000 processes a second.
   const forksAtMost = (now - Number(shim.started) + 3) * 2_000;
-  return shim.pid + forksAtMost < highestPid() ? shim.pid : 0;
+  return forksAtMost < highestPid() && newestPid() >= shim.pid ? shim.pid : 0;
+}
+
+/** The last id that was given out, the last word of /proc/loadavg: proc_loadavg(5). */
+function newestPid(): number {
+  return Number(contentOf("/proc/loadavg")?.trim().split(" ").at(-1) ?? 0);
 }
 
 /** Clock ticks since boot; undefined where there is no /proc. */
