@@ -244,7 +244,8 @@ export const kindKeys: Readonly<Record<"batch" | "service", Keys>> = {
     health_path: {
       added: true,
       value: { kind: "string", pattern: { shown: "/.*", form: /^\/[\x21-\x7e]*$/ } },
-      summary: "Path that must answer 2xx before a replica gets requests.",
+      summary:
+        "Path that must answer 2xx before a replica gets requests; later one that answers nothing there for a minute is restarted.",
       default: "none: an open port is enough",
     },
   },

@@ -79,7 +79,7 @@ export interface ServiceStage extends StageBase {
   readonly replicas: number;
   readonly port: number;
   readonly ingress: boolean;
-  /** Path that must answer 2xx before the replica is ready; any TCP answer when undefined. */
+  /** Path that must answer 2xx before the replica is ready, and anything later on; any TCP answer when undefined. */
   readonly healthPath: string | undefined;
 }
 

@@ -2,9 +2,9 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { type Bodywork, bodywork, eventually } from "../support/bodywork.ts";
-import { makeProject } from "../support/git-project.ts";
+import { type Files, makeProject } from "../support/git-project.ts";
 import { processesBelow } from "../support/orphans.ts";
-import { trainAndServe } from "../support/pipelines.ts";
+import { answering, trainAndServe } from "../support/pipelines.ts";
 import { steadyLoad } from "../support/steady-load.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
@@ -85,7 +85,7 @@ test("a stopped server leaves everything answering; `get` tells the truth withou
 
 test("`server stop --services` ends every process, `get` says how to bring it back, and `server start` does", async () => {
   const tool = bodywork();
-  const url = await served(tool);
+  const url = await served(tool, { "serve.py": `import time\ntime.sleep(2)\n${answering("one")}` });
   expect((await tool.run("server", "stop", "--services")).exitCode).toBe(0);
   expect(processesBelow(tool.home)).toEqual([]);
   await expect(fetch(url)).rejects.toThrow();
@@ -93,11 +93,15 @@ test("`server stop --services` ends every process, `get` says how to bring it ba
   expect(shown.stdout).toContain("stopped");
   expect(shown.stderr).toContain("bodywork server start");
   expect((await tool.run("server", "start")).exitCode).toBe(0);
-  expect(await (await fetch(url)).text(), "when the command is over it is there").toBe("one");
+  const again = await tool.service("story", "serve");
+  expect(await (await fetch(`${again.url}/`)).text(), "it is there when the command is over").toBe("one");
 }, 120_000);
 
-async function served(tool: Bodywork): Promise<string> {
-  const project = await makeProject({ files: trainAndServe("one"), path: temporaryFolder("project") });
+async function served(tool: Bodywork, change: Files = {}): Promise<string> {
+  const project = await makeProject({
+    files: trainAndServe("one", change),
+    path: temporaryFolder("project"),
+  });
   const { exitCode, stdout, stderr } = await tool.run("create", "deployment", project.url);
   expect(exitCode, stdout + stderr).toBe(0);
   return `${(await tool.service("story", "serve")).url}/`;

@@ -2,7 +2,7 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { type Bodywork, bodywork, type Finished } from "../support/bodywork.ts";
-import { processesBelow } from "../support/orphans.ts";
+import { serverProcesses } from "../support/orphans.ts";
 import { shareOf, tellCount, times } from "../support/soak.ts";
 import { steadyLoad } from "../support/steady-load.ts";
 import { killServer, standingService } from "./support/standing-service.ts";

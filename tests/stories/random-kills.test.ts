@@ -23,7 +23,7 @@ const timeFor = (count: number): number => 120_000 + count * 60_000;
 const connections = 4;
 const rest = 5;
 
-const serverKills = times(3, 120);
+const serverKills = times(3, 150);
 
 test(
   `the server killed at any moment of a deploy (${serverKills} times): the run goes on to its end, its stage runs once, one version serves, nobody notices`,

@@ -10,7 +10,14 @@ export interface CrashingStore {
   dead(): boolean;
 }
 
-const writing = ["saveRun", "addEvent", "saveRelease", "removeRelease", "removeDeployment", "removeOldRuns"] as const;
+const writing = [
+  "saveRun",
+  "addEvent",
+  "saveRelease",
+  "removeRelease",
+  "removeDeployment",
+  "removeOldRuns",
+] as const;
 
 /**
  * A store whose server is killed at the n-th write (from 1): before it is done, or after. From then on nothing of that

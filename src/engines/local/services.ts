@@ -54,6 +54,7 @@ export function createServices(parts: LocalEngineParts): LocalServices {
   /** What is drained and stopped in the background, by the same keys. */
   const leaving = new Map<string, Promise<void>>();
   let published: Promise<void> = Promise.resolve();
+  let toldUrl = ingress.publicUrl();
   let stopping = false;
 
   return {
@@ -124,10 +125,8 @@ export function createServices(parts: LocalEngineParts): LocalServices {
         await dropCandidates(aside, candidates);
         return told;
       }
-      const publicUrl = ingress.publicUrl();
       await switchTo(key, task, candidates, before);
-      const note = ingress.publicUrl() === publicUrl ? undefined : ingress.note();
-      if (note !== undefined) observer.note("warning", note);
+      tellWhereIngressIs(observer);
     } catch (error) {
       await dropCandidates(aside, candidates);
       throw error;
@@ -135,6 +134,14 @@ export function createServices(parts: LocalEngineParts): LocalServices {
     asides.delete(aside);
     store.removeDocument("asides", aside);
     return { kind: "serving" };
+  }
+
+  /** Once, by the first roll-out after it was opened somewhere else. */
+  function tellWhereIngressIs(observer: TaskObserver): void {
+    if (ingress.publicUrl() === toldUrl) return;
+    toldUrl = ingress.publicUrl();
+    const note = ingress.note();
+    if (note !== undefined) observer.note("warning", note);
   }
 
   async function startCandidates(

@@ -406,9 +406,9 @@ test("the roll-out that opens the ingress elsewhere than it should be says so, a
   });
   const notes: string[] = [];
   const observer: TaskObserver = { ...deaf, note: (level, text) => notes.push(`${level}: ${text}`) };
-  for (const release of [1, 2]) {
-    await life.engine.rollOut(releaseOf(machine, release), observer, never);
-  }
+  const other = machine.of(serviceTask(serviceStage("other")));
+  await Promise.all([releaseOf(machine, 1), other].map((task) => life.engine.rollOut(task, observer, never)));
+  await life.engine.rollOut(releaseOf(machine, 2), observer, never);
   expect(notes).toEqual(["warning: Port 8080 was taken."]);
 });
 

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "vitest";
 import { type Bodywork, bodywork } from "../../support/bodywork.ts";
 import { type GitProject, makeProject } from "../../support/git-project.ts";
-import { processesBelow } from "../../support/orphans.ts";
+import { processesBelow, serverProcesses } from "../../support/orphans.ts";
 import { answering, batch, projectFile, service } from "../../support/pipelines.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 import { type Found, faultsOf } from "./at-rest.ts";
