@@ -177,13 +177,14 @@ export function createUvEnvironments(options: UvEnvironmentsOptions): Environmen
           if (wasNeverSettled(known.folder)) await settle(known);
           return { ...known, built: false };
         }
-        const lock = await acquireLock(lockFile(key), {
-          signal: buildOptions.signal,
-          onWait: progressOfOther(logFile(key), buildOptions.onOutput),
-        });
+        const showProgress = progressOfOther(logFile(key), buildOptions.onOutput);
+        const lock = await acquireLock(lockFile(key), { signal: buildOptions.signal, onWait: showProgress });
         try {
           const byOther = open(key, choice);
-          if (byOther !== undefined) return { ...byOther, built: false };
+          if (byOther !== undefined) {
+            showProgress(); // Its end.
+            return { ...byOther, built: false };
+          }
           return { ...(await build(key, request, choice, buildOptions)), built: true };
         } finally {
           lock.release();

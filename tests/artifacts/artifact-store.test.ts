@@ -93,10 +93,10 @@ describe("collecting", () => {
     const artifact = await collect({ "m/a": "1", "m/sub/run": { script: "#!" } }, "m");
     const stored = storedAt(artifact);
     expect([".", "a", "sub", "sub/run"].map((path) => modeOf(join(stored, path)).toString(8))).toEqual([
-      "555",
-      "444",
-      "555",
-      "555",
+      "500",
+      "400",
+      "500",
+      "500",
     ]);
     writeFileSync(join(root, "m/a"), "changed");
     expect(await store.verify(artifact.digest)).toBe(true);

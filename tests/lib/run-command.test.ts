@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { type CommandOptions, runCommand } from "../../src/lib/run-command.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
@@ -55,7 +55,7 @@ test("a time-out ends the program and its children, also those that ignore the p
   const script = `trap '' TERM; sleep 300 & echo $! > ${pidFile}; while :; do sleep 1; done`;
   const result = await shell(script, { timeout: 200 });
   expect(result).toMatchObject({ exitCode: undefined, signal: "SIGKILL", timedOut: true, aborted: false });
-  expect(isRunning(pidFile)).toBe(false);
+  await vi.waitFor(() => expect(isRunning(pidFile)).toBe(false));
 });
 
 test("an abort ends the program and its children; one that came before starts nothing", async () => {

@@ -109,6 +109,7 @@ describe("servers with one hard-coded port", () => {
     expect(await checkReadiness(program.pids(), address, serviceStage(port))).toEqual({
       kind: "not-yet",
       reason: `nothing listens on port ${port} (it listens on 0.0.0.0:${other})`,
+      wrongPort: `0.0.0.0:${other}`,
     });
   });
 
