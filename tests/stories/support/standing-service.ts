@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "vitest";
+import type { Run } from "../../../src/core/run-state.ts";
 import { type Bodywork, bodywork } from "../../support/bodywork.ts";
 import { type GitProject, makeProject } from "../../support/git-project.ts";
 import { processesBelow, serverProcesses } from "../../support/orphans.ts";
@@ -85,7 +86,7 @@ export async function standingService({
 
   const look = async (): Promise<Found> => {
     const { deployment, live } = await liveRelease();
-    const runs = (await tool.runs()).filter(({ id }) => id > seen);
+    const runs = (await allRuns(tool)).filter(({ id }) => id > seen);
     const stages = processesBelow(join(tool.home, "runs"));
     const liveRun = new Set(processesBelow(join(tool.home, "runs", live.runId)).map(({ pid }) => pid));
     const lines = (found: typeof stages) => found.map(({ pid, command }) => `${pid} ${command.slice(-150)}`);
@@ -135,6 +136,12 @@ file = os.open(${JSON.stringify(marks)}, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 os.write(file, line.encode())
 time.sleep(${seconds})
 `;
+}
+
+/** Many more than are shown when nothing is said of how many. */
+async function allRuns(tool: Bodywork): Promise<readonly Run[]> {
+  const { stdout } = await tool.run("get", "runs", "--limit", "1000", "--output", "json");
+  return JSON.parse(stdout) as readonly Run[];
 }
 
 /** Enough requests to meet both replicas. */
