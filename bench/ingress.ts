@@ -26,9 +26,8 @@ interface Load {
 
 const upstream: Place = { host: "127.71.200.1", port: 5000, path: "/" };
 const version = "bench";
-const haproxy = { program: "haproxy", host: "127.71.200.2", port: 8080, path: "/bench/serve/" };
 
-/** Requests through the ingress to a bare Node server, against the same without it, and through HAProxy. */
+/** Requests through the ingress to a bare Node server, against the same without it, and through HAProxy and Caddy. */
 export async function run(): Promise<readonly BenchRow[]> {
   const folder = mkdtempSync(join(tmpdir(), "bench-ingress-"));
   const ingress = createIngress({ folder, version, listen: { host: "127.71.200.3", port: 8080 } });
@@ -50,14 +49,17 @@ export async function run(): Promise<readonly BenchRow[]> {
     const { hostname, port } = new URL(ingress.publicUrl() as string);
     const ours: Place = { host: hostname, port: Number(port), path: "/bench/serve/" };
     const idleMemory = memoryOf(folder);
-    const other = await startHaproxy(folder);
-    if (other === undefined) {
-      process.stderr.write("HAProxy is skipped: it is not installed (apt-get install haproxy).\n");
-    } else children.push(other);
-    const places = [upstream, ours, ...(other === undefined ? [] : [haproxy])];
+    const others: Peer[] = [];
+    for (const peer of peers()) {
+      const child = await startPeer(peer, folder);
+      if (child === undefined) continue;
+      children.push(child);
+      others.push(peer);
+    }
+    const places = [upstream, ours, ...others.map(({ place }) => place)];
     const full = await loads(3, places, { connections: 50, milliseconds: 2_000, rate: 0 });
     const calm = await loads(3, [upstream, ours], { connections: 20, milliseconds: 2_000, rate: 1_000 });
-    return [...throughput(full), ...latency(calm), ...memory(idleMemory, memoryOf(folder))];
+    return [...throughput(full, others), ...latency(calm), ...memory(idleMemory, memoryOf(folder))];
   } finally {
     await ingress.stop();
     for (const child of children) child.kill("SIGKILL");
@@ -65,7 +67,10 @@ export async function run(): Promise<readonly BenchRow[]> {
   }
 }
 
-function throughput([direct = [], ours = [], other]: readonly (readonly Load[])[]): readonly BenchRow[] {
+function throughput(
+  [direct = [], ours = [], ...theirs]: readonly (readonly Load[])[],
+  others: readonly Peer[],
+): readonly BenchRow[] {
   const rate = (found: readonly Load[]): number => median(found.map((load) => load.rate));
   const ratio = (of: readonly Load[], to: readonly Load[]): number =>
     median(of.map((load, round) => load.rate / (to[round] as Load).rate));
@@ -75,20 +80,18 @@ function throughput([direct = [], ours = [], other]: readonly (readonly Load[])[
       name: "requests through the ingress, 50 connections, to direct ones",
       value: ratio(ours, direct),
       unit: "ratio",
-      goal: "≥ 0.36",
       note: `${each(ours)} to ${each(direct)}; client, server and ingress share the cores`,
     },
-    ...(other === undefined
-      ? []
-      : [
-          {
-            name: "requests through the ingress, 50 connections, to those through HAProxy",
-            value: ratio(ours, other),
-            unit: "ratio",
-            goal: "≥ 0.6",
-            note: `${each(ours)} to ${each(other)}`,
-          } as const,
-        ]),
+    ...theirs.map((found, index): BenchRow => {
+      const { name, goal } = others[index] as Peer;
+      return {
+        name: `requests through the ingress, 50 connections, to those through ${name}`,
+        value: ratio(ours, found),
+        unit: "ratio",
+        goal,
+        note: `${each(ours)} to ${each(found)}`,
+      };
+    }),
   ];
 }
 
@@ -180,12 +183,30 @@ async function startUpstream(): Promise<ChildProcess> {
   return child;
 }
 
-/** Undefined when it is not installed. One thread, as the ingress has. */
-async function startHaproxy(folder: string): Promise<ChildProcess | undefined> {
-  const file = join(folder, "haproxy.cfg");
-  writeFileSync(
-    file,
-    `global
+/** A proxy that users may have instead; it does what the ingress does with this one path. */
+interface Peer {
+  readonly name: string;
+  readonly place: Place;
+  /** The ingress' requests a second to this one's. */
+  readonly goal: `≥ ${number}`;
+  readonly configuration: string;
+  /** Program and arguments, to be followed by the path of the configuration. */
+  readonly command: readonly [string, ...string[]];
+}
+
+function peers(): readonly Peer[] {
+  const path = "/bench/serve/";
+  const haproxy = { host: "127.71.200.2", port: 8080, path };
+  const caddy = { host: "127.71.200.5", port: 8080, path };
+  const target = `${upstream.host}:${upstream.port}`;
+  return [
+    {
+      name: "HAProxy",
+      place: haproxy,
+      goal: "≥ 0.6",
+      command: ["haproxy", "-f"],
+      // One thread, as the ingress has.
+      configuration: `global
   nbthread 1
 defaults
   mode http
@@ -198,15 +219,46 @@ frontend front
   http-request replace-path /bench/serve(/.*) \\1
   default_backend back
 backend back
-  server one ${upstream.host}:${upstream.port}
+  server one ${target}
 `,
-  );
-  const child = spawn(haproxy.program, ["-f", file], { stdio: "ignore" });
+    },
+    {
+      name: "Caddy",
+      place: caddy,
+      goal: "≥ 1.3",
+      command: ["caddy", "run", "--adapter", "caddyfile", "--config"],
+      configuration: `{
+  admin off
+  auto_https off
+}
+http://:${caddy.port} {
+  bind ${caddy.host}
+  handle_path /bench/serve/* {
+    reverse_proxy ${target}
+  }
+}
+`,
+    },
+  ];
+}
+
+/** Undefined when it is not installed. */
+async function startPeer(peer: Peer, folder: string): Promise<ChildProcess | undefined> {
+  const file = join(folder, peer.name);
+  writeFileSync(file, peer.configuration);
+  const [program, ...args] = peer.command;
+  const child = spawn(program, [...args, file], {
+    stdio: "ignore",
+    env: { PATH: process.env.PATH, HOME: folder },
+  });
   const started = await Promise.race([
     once(child, "spawn").then(() => true),
     once(child, "error").then(() => false),
   ]);
-  if (!started) return undefined;
-  await sleep(500);
+  if (!started) {
+    process.stderr.write(`${peer.name} is skipped: it is not installed (apt-get install ${program}).\n`);
+    return undefined;
+  }
+  await sleep(1_000);
   return child;
 }
