@@ -3,7 +3,8 @@ import { chmod, lstat, mkdir, open, readdir, realpath, rename, utimes } from "no
 import { basename, dirname, isAbsolute, join, relative } from "node:path";
 import { Failure } from "../core/failure.ts";
 import { resolveInside } from "../lib/files.ts";
-import { acquireLock, type HeldLock, tryLock } from "../lib/process-lock.ts";
+import { hasCode } from "../lib/has-code.ts";
+import { acquireLock, tryLock } from "../lib/process-lock.ts";
 import type { Artifact, Artifacts } from "../ports/artifacts.ts";
 import { copyTree } from "./copy-tree.ts";
 import { describeTree } from "./digest.ts";
@@ -105,7 +106,8 @@ async function withTemporary<Result>(
   work: (temporary: string) => Promise<Result>,
 ): Promise<Result> {
   const temporary = join(making, randomBytes(8).toString("hex"));
-  const lock = tryLock(lockOf(temporary)) as HeldLock; // The name is new: nobody else has it.
+  // The name is new, but a sweep may have seen our claim to it, and look whether we live.
+  const lock = await acquireLock(lockOf(temporary));
   try {
     return await work(temporary);
   } finally {
@@ -290,7 +292,3 @@ function damaged(digest: string, cause?: unknown): Failure {
 }
 
 const runAgain = "Deploy again, so that the stage which made it makes it anew.";
-
-function hasCode(error: unknown, ...codes: readonly string[]): boolean {
-  return error instanceof Error && "code" in error && codes.includes(String(error.code));
-}

@@ -1,5 +1,4 @@
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Failure } from "../core/failure.ts";
 import { writeFileAtomic } from "../lib/files.ts";
@@ -84,7 +83,7 @@ export function createPythons(options: PythonsOptions): Pythons {
 
   return {
     remembered(wanted) {
-      const memory = readMemory(memoryFile(options.folder, wanted));
+      const memory = jsonIfThere<Memory>(memoryFile(options.folder, wanted));
       if (memory === undefined || memory.fingerprint !== fingerprintOf(scan())) return undefined;
       const age = Date.now() - memory.at;
       if (memory.instead !== undefined && (age < 0 || age > fetchAgainAfter)) return undefined;
@@ -110,14 +109,6 @@ interface Memory extends PythonChoice {
 
 function memoryFile(folder: string, wanted: string | undefined): string {
   return join(folder, `${(wanted ?? "any").replace(/[^A-Za-z0-9.]/g, "_")}.json`);
-}
-
-function readMemory(path: string): Memory | undefined {
-  try {
-    return JSON.parse(readFileSync(path, "utf8")) as Memory;
-  } catch {
-    return undefined;
-  }
 }
 
 function fingerprintOf(candidates: readonly PythonCandidate[]): string {
@@ -177,6 +168,8 @@ print(json.dumps({
   "implementation": sys.implementation.name,
   "sitePackages": path[2:],
 }))`;
+
+import { jsonIfThere } from "../lib/read-if-there.ts";
 
 async function inspect(
   candidate: PythonCandidate,

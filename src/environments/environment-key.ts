@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { textIfThere } from "../lib/read-if-there.ts";
 import type { EnvironmentRequest } from "../ports/environments.ts";
 import type { Interpreter } from "./choose-python.ts";
 import type { InstallerOption } from "./read-requirements.ts";
@@ -34,7 +34,11 @@ export function environmentKey(
     platform: [process.platform, process.arch],
     pip: sources.pip
       .filter(({ name }) => !connecting.has(name))
-      .map(({ name, value = "" }) => [name, redact(name === "constraint" ? contentOf(value) : value)]),
+      .map(({ name, value = "" }) => [
+        name,
+        // What a file of constraints says; its address where it is none of this machine's.
+        redact(name === "constraint" ? (textIfThere(value) ?? value) : value),
+      ]),
     uv: uv.map(([name, value]) => [name, redact(value)]).sort(),
   };
   return createHash("sha256").update(JSON.stringify(content)).digest("hex");
@@ -42,15 +46,6 @@ export function environmentKey(
 
 /** pip settings that say how to get to an index, not what is installed from it. */
 const connecting = new Set(["cert", "client-cert", "proxy", "trusted-host", "keyring-provider"]);
-
-/** What a file of constraints says; its address where it is none of this machine's. */
-function contentOf(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return path;
-  }
-}
 
 const decisive =
   /^UV_(INDEX|DEFAULT_INDEX|INDEX_URL|EXTRA_INDEX_URL|FIND_LINKS|INDEX_STRATEGY|PRERELEASE|RESOLUTION|EXCLUDE_NEWER|CONSTRAINT|OVERRIDE|NO_BINARY.*|NO_BUILD.*|TORCH_BACKEND|CONFIG_FILE)$/;

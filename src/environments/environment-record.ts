@@ -1,6 +1,7 @@
-import { readFileSync, statSync, utimesSync } from "node:fs";
+import { statSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { writeFileAtomic } from "../lib/files.ts";
+import { jsonIfThere } from "../lib/read-if-there.ts";
 
 /** What is written in each environment, as `environment.json`. The file's modification time is when it was last used. */
 export interface BuiltEnvironment {
@@ -21,11 +22,7 @@ export function writeRecord(folder: string, record: BuiltEnvironment): void {
 
 /** Undefined when there is no whole environment at `folder`. */
 export function readRecord(folder: string): BuiltEnvironment | undefined {
-  try {
-    return JSON.parse(readFileSync(recordFile(folder), "utf8")) as BuiltEnvironment;
-  } catch {
-    return undefined;
-  }
+  return jsonIfThere<BuiltEnvironment>(recordFile(folder));
 }
 
 export function markUsed(folder: string, now: Date): void {
@@ -34,15 +31,6 @@ export function markUsed(folder: string, now: Date): void {
 
 export function lastUsed(folder: string): Date {
   return statSync(recordFile(folder)).mtime;
-}
-
-/** Tells one boot of the machine from another; empty where there is no such thing. */
-export function currentBoot(): string {
-  try {
-    return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
-  } catch {
-    return "";
-  }
 }
 
 function recordFile(folder: string): string {

@@ -1,6 +1,6 @@
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { installerMachineVariables } from "../core/machine-environment.ts";
+import { textIfThere } from "../lib/read-if-there.ts";
 import type { InstallerOption } from "./read-requirements.ts";
 
 type Variables = Readonly<Record<string, string>>;
@@ -52,7 +52,7 @@ function readIni(path: string): ReadonlyMap<string, ReadonlyMap<string, string>>
   const sections = new Map<string, Map<string, string>>();
   let section = new Map<string, string>();
   let last: string | undefined;
-  for (const line of readOrEmpty(path).split(/\r?\n/)) {
+  for (const line of (textIfThere(path) ?? "").split(/\r?\n/)) {
     if (/^\s*([#;]|$)/.test(line)) continue;
     const header = /^\[([^\]]+)\]/.exec(line);
     const setting = /^([^\s=:][^=:]*?)\s*[=:]\s*(.*)$/.exec(line);
@@ -68,14 +68,6 @@ function readIni(path: string): ReadonlyMap<string, ReadonlyMap<string, string>>
     }
   }
   return sections;
-}
-
-function readOrEmpty(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return "";
-  }
 }
 
 function optionName(text: string): string {

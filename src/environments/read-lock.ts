@@ -1,5 +1,6 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
+import { textIfThere } from "../lib/read-if-there.ts";
 import { redact } from "./redact.ts";
 
 /**
@@ -14,7 +15,7 @@ export function readLock(sitePackages: string): string {
 }
 
 function lockLine(distInfo: string): readonly string[] {
-  const metadata = readOrEmpty(join(distInfo, "METADATA")).split(/\r?\n\r?\n/, 1)[0] ?? "";
+  const metadata = (textIfThere(join(distInfo, "METADATA")) ?? "").split(/\r?\n\r?\n/, 1)[0] ?? "";
   const name = /^Name:\s*(\S+)/im
     .exec(metadata)?.[1]
     ?.toLowerCase()
@@ -22,7 +23,7 @@ function lockLine(distInfo: string): readonly string[] {
   const version = /^Version:\s*(\S+)/im.exec(metadata)?.[1];
   // pip is only there when it built the environment.
   if (name === undefined || version === undefined || name === "pip") return [];
-  const origin = originOf(readOrEmpty(join(distInfo, "direct_url.json")));
+  const origin = originOf(textIfThere(join(distInfo, "direct_url.json")) ?? "");
   return [origin === undefined ? `${name}==${version}` : `${name} @ ${redact(origin)}`];
 }
 
@@ -35,12 +36,4 @@ function originOf(text: string): string | undefined {
   if (text === "") return undefined;
   const { url, vcs_info } = JSON.parse(text) as DirectUrl;
   return vcs_info === undefined ? url : `${vcs_info.vcs}+${url}@${vcs_info.commit_id}`;
-}
-
-function readOrEmpty(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return "";
-  }
 }

@@ -1,5 +1,6 @@
-import { closeSync, openSync, readdirSync, readFileSync, readSync, realpathSync, statSync } from "node:fs";
+import { closeSync, openSync, readSync, realpathSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { entriesIfThere, textIfThere } from "../lib/read-if-there.ts";
 
 /** A file that may be an interpreter; found by looking, not by running it. */
 export interface PythonCandidate {
@@ -43,7 +44,7 @@ function pathFolders(machine: Readonly<Record<string, string>>): readonly string
   return [...new Set(folders)].flatMap((folder) => {
     if (basename(folder) !== "shims") return [folder];
     const root = dirname(folder);
-    const isPyenv = listFolder(join(root, "versions")).length > 0;
+    const isPyenv = entriesIfThere(join(root, "versions")).length > 0;
     return isPyenv
       ? chosenByPyenv(root, machine).map((version) => join(root, "versions", version, "bin"))
       : [folder];
@@ -51,13 +52,13 @@ function pathFolders(machine: Readonly<Record<string, string>>): readonly string
 }
 
 function chosenByPyenv(root: string, machine: Readonly<Record<string, string>>): readonly string[] {
-  const chosen = machine.PYENV_VERSION ?? readOrEmpty(join(root, "version"));
+  const chosen = machine.PYENV_VERSION ?? textIfThere(join(root, "version")) ?? "";
   return chosen.split(/[\s:]+/).filter((version) => /^[A-Za-z0-9]/.test(version) && version !== "system");
 }
 
 function pyenvFolders(machine: Readonly<Record<string, string>>): readonly string[] {
   const root = machine.PYENV_ROOT ?? join(machine.HOME ?? "/nonexistent", ".pyenv");
-  return listFolder(join(root, "versions"))
+  return entriesIfThere(join(root, "versions"))
     .filter((version) => /^3\.\d+\.\d+$/.test(version))
     .sort(compareVersions)
     .reverse()
@@ -67,7 +68,7 @@ function pyenvFolders(machine: Readonly<Record<string, string>>): readonly strin
 function uvFolders(machine: Readonly<Record<string, string>>, fetchedFolder: string): readonly string[] {
   const data = machine.XDG_DATA_HOME ?? join(machine.HOME ?? "/nonexistent", ".local/share");
   return [fetchedFolder, machine.UV_PYTHON_INSTALL_DIR ?? join(data, "uv/python")].flatMap((folder) =>
-    listFolder(folder)
+    entriesIfThere(folder)
       .filter((name) => /^cpython-3\.\d+\.\d+-/.test(name))
       .sort(compareVersions)
       .reverse()
@@ -112,21 +113,5 @@ function isScript(path: string): boolean {
     return start.toString("latin1") === "#!";
   } finally {
     closeSync(file);
-  }
-}
-
-function listFolder(folder: string): readonly string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
-  }
-}
-
-function readOrEmpty(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return "";
   }
 }

@@ -1,4 +1,3 @@
-import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { spawnDetached } from "../lib/spawn-detached.ts";
 
@@ -30,13 +29,7 @@ export async function settleEnvironment(options: {
 
 /** What settling found; undefined while it has not come to its end. */
 export function readSettled(folder: string): Settled | undefined {
-  const marker = join(folder, markerName);
-  if (!existsSync(marker)) return undefined;
-  try {
-    return JSON.parse(readFileSync(marker, "utf8")) as Settled;
-  } catch {
-    return undefined;
-  }
+  return jsonIfThere<Settled>(join(folder, markerName));
 }
 
 const markerName = "settled.json";
@@ -59,3 +52,5 @@ with open(temporary, "w") as file:
     os.fsync(file.fileno())
 os.rename(temporary, os.path.join(folder, "${markerName}"))
 `;
+
+import { jsonIfThere } from "../lib/read-if-there.ts";

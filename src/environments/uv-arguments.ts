@@ -1,5 +1,6 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { textIfThere } from "../lib/read-if-there.ts";
 import type { InstallerOption } from "./read-requirements.ts";
 
 type Variables = Readonly<Record<string, string>>;
@@ -122,11 +123,6 @@ function isThere(option: InstallerOption): boolean {
 function uvConfigurationNamesIndexes(variables: Variables): boolean {
   const user = variables.XDG_CONFIG_HOME ?? join(variables.HOME ?? "/nonexistent", ".config");
   const files = [variables.UV_CONFIG_FILE ?? join(user, "uv/uv.toml"), "/etc/uv/uv.toml"];
-  return files.some((file) => {
-    try {
-      return /^\s*(\[\[(pip\.)?index\]\]|(default-)?index|index-url)/m.test(readFileSync(file, "utf8"));
-    } catch {
-      return false;
-    }
-  });
+  const namesIndex = /^\s*(\[\[(pip\.)?index\]\]|(default-)?index|index-url)/m;
+  return files.some((file) => namesIndex.test(textIfThere(file) ?? ""));
 }

@@ -14,12 +14,14 @@ import {
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { asFailure, Failure } from "../core/failure.ts";
+import { currentBoot } from "../lib/current-boot.ts";
 import { writeFileAtomic } from "../lib/files.ts";
+import { hasCode } from "../lib/has-code.ts";
 import { acquireLock } from "../lib/process-lock.ts";
 import type { BuildOptions, Environment, EnvironmentRequest, Environments } from "../ports/environments.ts";
 import { createPythons, type PythonChoice } from "./choose-python.ts";
 import { environmentKey } from "./environment-key.ts";
-import { currentBoot, markUsed, readRecord, writeRecord } from "./environment-record.ts";
+import { markUsed, readRecord, writeRecord } from "./environment-record.ts";
 import { fetchPython } from "./fetch-python.ts";
 import { rememberedUv } from "./find-uv.ts";
 import { install } from "./install.ts";
@@ -274,8 +276,7 @@ async function orCancelled<Result>(
 }
 
 function withDiskFull(error: unknown): unknown {
-  const isFull = error instanceof Error && "code" in error && error.code === "ENOSPC";
-  if (!isFull) return error;
+  if (!hasCode(error, "ENOSPC")) return error;
   return new Failure("disk-full", "Building a Python environment: the disk is full.", { cause: error });
 }
 

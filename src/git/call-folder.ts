@@ -1,8 +1,9 @@
 import { randomBytes } from "node:crypto";
-import { mkdirSync, readdirSync, rmSync } from "node:fs";
+import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 
 import { tryLock } from "../lib/process-lock.ts";
+import { entriesIfThere } from "../lib/read-if-there.ts";
 
 /** A folder that only this call of git knows: keys and helpers lie in it as long as the call lasts. */
 export interface CallFolder {
@@ -27,19 +28,11 @@ export function makeCallFolder(folder: string): CallFolder {
 
 /** Whoever makes such a folder holds its lock before it is there. */
 export function removeLeftCallFolders(folder: string): void {
-  for (const name of entriesOf(folder)) {
+  for (const name of entriesIfThere(folder)) {
     if (!/^[0-9a-f]{16}$/.test(name)) continue;
     const lock = tryLock(join(folder, `${name}.lock`));
     if (lock === undefined) continue;
     rmSync(join(folder, name), { recursive: true, force: true });
     lock.release();
-  }
-}
-
-function entriesOf(folder: string): readonly string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return []; // No call was made yet.
   }
 }

@@ -5,6 +5,7 @@ import { basename, dirname, join } from "node:path";
 
 import { Failure } from "../core/failure.ts";
 import type { CommitRef } from "../core/run-state.ts";
+import { hasCode } from "../lib/has-code.ts";
 import type { CommitTree, CommitTrees, TreeEntry } from "./commit-tree.ts";
 import { checkOutArguments } from "./git-arguments.ts";
 import { type GitMachine, runGit } from "./git-command.ts";
@@ -117,7 +118,7 @@ function parentOf(path: string): string {
 }
 
 function isDiskFull(error: unknown): boolean {
-  return error instanceof Error && "code" in error && (error.code === "ENOSPC" || error.code === "EDQUOT");
+  return hasCode(error, "ENOSPC", "EDQUOT");
 }
 
 function diskFull(commit: CommitRef, cause?: unknown): Failure {

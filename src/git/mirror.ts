@@ -1,17 +1,9 @@
 import { randomBytes } from "node:crypto";
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 
 import { writeFileAtomic } from "../lib/files.ts";
+import { entriesIfThere, jsonIfThere, textIfThere } from "../lib/read-if-there.ts";
 import { isCommitName, keepArguments, refPrefixes, salvageArguments } from "./git-arguments.ts";
 import { type GitMachine, runGit } from "./git-command.ts";
 
@@ -41,12 +33,9 @@ export function markDamaged(path: string): void {
   if (existsSync(path)) writeFileSync(join(path, damagedMark), "");
 }
 
+/** Undefined when there is no mirror, or one that a power cut has damaged. */
 export function readMirrorRecord(path: string): MirrorRecord | undefined {
-  try {
-    return JSON.parse(readFileSync(join(path, recordName), "utf8")) as MirrorRecord;
-  } catch {
-    return undefined; // No mirror, or one that a power cut has damaged: there is nothing to know.
-  }
+  return jsonIfThere<MirrorRecord>(join(path, recordName));
 }
 
 export function writeMirrorRecord(path: string, record: MirrorRecord): void {
@@ -56,20 +45,20 @@ export function writeMirrorRecord(path: string, record: MirrorRecord): void {
 /** Bytes of all packs, whole ones and those that come in at this moment. */
 export function packBytes(path: string): number {
   const folder = join(path, "objects", "pack");
-  return entriesOf(folder).reduce(
+  return entriesIfThere(folder).reduce(
     (sum, name) => sum + (statSync(join(folder, name), { throwIfNoEntry: false })?.size ?? 0),
     0,
   );
 }
 
 export function packCount(path: string): number {
-  return entriesOf(join(path, "objects", "pack")).filter((name) => name.endsWith(".pack")).length;
+  return entriesIfThere(join(path, "objects", "pack")).filter((name) => name.endsWith(".pack")).length;
 }
 
 /** Removes the packs that a killed fetch has begun. The caller holds the mirror's lock: nobody else writes one. */
 export function removeBegunPacks(path: string): void {
   const folder = join(path, "objects", "pack");
-  for (const name of entriesOf(folder)) {
+  for (const name of entriesIfThere(folder)) {
     if (name.startsWith("tmp_")) rmSync(join(folder, name), { force: true });
   }
 }
@@ -83,7 +72,7 @@ export function removeLeftLocks(path: string): void {
       else if (entry.name.endsWith(".lock")) rmSync(inside, { force: true });
     }
   };
-  for (const name of entriesOf(path)) {
+  for (const name of entriesIfThere(path)) {
     if (name.endsWith(".lock")) rmSync(join(path, name), { force: true });
   }
   removeIn(join(path, "refs"));
@@ -106,7 +95,7 @@ export function replaceMirror(path: string, made: string): void {
  */
 export async function finishReplacing(machine: GitMachine, path: string): Promise<void> {
   const beside = dirname(path);
-  for (const name of entriesOf(beside)) {
+  for (const name of entriesIfThere(beside)) {
     if (!name.startsWith(`${basename(path)}.`)) continue;
     const left = join(beside, name);
     if (name.includes(".replaced-")) await salvageKept(machine, left, path);
@@ -133,12 +122,12 @@ async function salvageKept(machine: GitMachine, from: string, to: string): Promi
 /** Read from the files, for git may refuse to read a damaged repository. */
 function keptRefs(path: string): ReadonlyMap<string, string> {
   const found = new Map<string, string>();
-  for (const line of textOf(join(path, "packed-refs")).split("\n")) {
+  for (const line of (textIfThere(join(path, "packed-refs")) ?? "").split("\n")) {
     const [hash = "", ref = ""] = line.split(" ");
     if (ref.startsWith(refPrefixes.keep) && isCommitName(hash)) found.set(ref, hash);
   }
-  for (const name of entriesOf(join(path, refPrefixes.keep))) {
-    const hash = textOf(join(path, refPrefixes.keep, name)).trim();
+  for (const name of entriesIfThere(join(path, refPrefixes.keep))) {
+    const hash = textIfThere(join(path, refPrefixes.keep, name))?.trim() ?? "";
     if (isCommitName(hash)) found.set(refPrefixes.keep + name, hash);
   }
   return found;
@@ -151,19 +140,3 @@ function writeSkeleton(path: string): void {
 
 const recordName = "bodywork.json";
 const damagedMark = "bodywork-damaged";
-
-function entriesOf(folder: string): readonly string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
-  }
-}
-
-function textOf(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return "";
-  }
-}

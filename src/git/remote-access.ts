@@ -3,6 +3,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 
 import { asFailure, Failure } from "../core/failure.ts";
+import { textIfThere } from "../lib/read-if-there.ts";
 import type { GitCall } from "./git-command.ts";
 import { forgeKnownHosts } from "./host-keys.ts";
 import type { RepositoryUrl, SshUrl } from "./repository-url.ts";
@@ -122,8 +123,8 @@ const sshCommand = [
 function sshVariables(access: RemoteAccess, callFolder: string): Record<string, string> {
   const knownHosts = [
     ...forgeKnownHosts,
-    readIfThere(access.acceptedHostsFile),
-    readIfThere(join(homeFolderOf(access), ".ssh", "known_hosts")),
+    textIfThere(access.acceptedHostsFile) ?? "", // None was accepted yet.
+    textIfThere(join(homeFolderOf(access), ".ssh", "known_hosts")) ?? "",
   ];
   writeFileSync(join(callFolder, "known_hosts"), `${knownHosts.join("\n")}\n`, { mode: 0o600 });
   if (access.sshKey === undefined) return { GIT_SSH_COMMAND: sshCommand, GIT_SSH_VARIANT: "ssh" };
@@ -146,12 +147,4 @@ function safeDirectories(access: RemoteAccess, callFolder: string): Record<strin
 
 function homeFolderOf(access: RemoteAccess): string {
   return access.homeFolder ?? homedir();
-}
-
-function readIfThere(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return ""; // None was accepted yet; or there is no such file of the user's.
-  }
 }

@@ -1,8 +1,9 @@
-import { readFileSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 
 import { asFailure, Failure } from "../core/failure.ts";
 import { writeFileAtomic } from "../lib/files.ts";
+import { jsonIfThere, textIfThere } from "../lib/read-if-there.ts";
 import { spawnDetached } from "../lib/spawn-detached.ts";
 import type { ServerControl, ServerStatus } from "../operations/operations.ts";
 import { createClient, type ServerClient } from "./client.ts";
@@ -123,7 +124,7 @@ export function createServerControl(parts: ServerControlParts): LocalServer {
       if (found !== undefined) return found;
       // Another command may have started one at the same time, and ours gave way.
       if (!isAlive(pid) && !isAlive(readServerFile(home)?.pid)) {
-        throw endedAtOnce(readText(log).slice(before).trim(), log);
+        throw endedAtOnce((textIfThere(log) ?? "").slice(before).trim(), log);
       }
     }
     throw new Failure("timed-out", `The server did not answer within ${startTime / 1000} s.`, {
@@ -192,11 +193,7 @@ export function removeServerFile(home: string): void {
 }
 
 function readServerFile(home: string): ServerFile | undefined {
-  try {
-    return JSON.parse(readFileSync(join(home, fileName), "utf8")) as ServerFile;
-  } catch {
-    return undefined;
-  }
+  return jsonIfThere<ServerFile>(join(home, fileName));
 }
 
 /** Negative when `a` is older; by numbers, so that 4.10.0 is newer than 4.9.0, and 4.0.0 is newer than 4.0.0-rc.1. */
@@ -218,20 +215,12 @@ function isAlive(pid: number | undefined): boolean {
   if (pid === undefined) return false;
   try {
     process.kill(pid, 0);
-    return !/^\d+ \(.*\) Z/s.test(readText(`/proc/${pid}/stat`));
+    return !/^\d+ \(.*\) Z/s.test(textIfThere(`/proc/${pid}/stat`) ?? "");
   } catch {
     return false;
   }
 }
 
 function sizeOf(file: string): number {
-  return readText(file).length;
-}
-
-function readText(file: string): string {
-  try {
-    return readFileSync(file, "utf8");
-  } catch {
-    return "";
-  }
+  return textIfThere(file)?.length ?? 0;
 }

@@ -1,6 +1,9 @@
 import { randomBytes } from "node:crypto";
 import { linkSync, mkdirSync, readFileSync, readlinkSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
+import { currentBoot } from "./current-boot.ts";
+import { hasCode } from "./has-code.ts";
+import { textIfThere, whenThere } from "./read-if-there.ts";
 
 /** A lock that this process holds until it calls `release`, or ends in any way. */
 export interface HeldLock {
@@ -108,8 +111,8 @@ let identity: Omit<Owner, "nonce"> | undefined;
 
 function identityOfThisProcess(): Omit<Owner, "nonce"> {
   identity ??= {
-    boot: quietly(() => readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim()),
-    namespace: quietly(() => readlinkSync("/proc/self/ns/pid")),
+    boot: currentBoot(),
+    namespace: whenThere(() => readlinkSync("/proc/self/ns/pid")) ?? "",
     pid: process.pid,
     started: startOf(process.pid),
   };
@@ -118,21 +121,7 @@ function identityOfThisProcess(): Omit<Owner, "nonce"> {
 
 /** Clock ticks since boot, so that a process id that is used again is told apart; empty where there is no /proc. */
 function startOf(pid: number): string {
-  return quietly(() => {
-    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    return fields[0] === "Z" ? "" : (fields[19] ?? "");
-  });
-}
-
-function quietly(read: () => string): string {
-  try {
-    return read();
-  } catch {
-    return "";
-  }
-}
-
-function hasCode(error: unknown, code: string): boolean {
-  return error instanceof Error && "code" in error && error.code === code;
+  const stat = textIfThere(`/proc/${pid}/stat`) ?? "";
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return fields[0] === "Z" ? "" : (fields[19] ?? "");
 }

@@ -1,5 +1,6 @@
 import { closeSync, openSync, readdirSync, readlinkSync, readSync } from "node:fs";
 import { endianness } from "node:os";
+import { whenThere } from "../../lib/read-if-there.ts";
 import { runCommand } from "../../lib/run-command.ts";
 
 /** A TCP socket that waits for connections. */
@@ -113,12 +114,4 @@ export function parseLsof(text: string): ListeningSocket[] {
     found.push({ host, port: Number(port), inode: undefined, pid });
   }
   return found;
-}
-
-function whenThere<T>(read: () => T): T | undefined {
-  try {
-    return read();
-  } catch {
-    return undefined; // A process may end between two looks.
-  }
 }

@@ -73,7 +73,7 @@ function linkToReal(name: string, bin: string): void {
 }
 
 function makeCheckout(folder: string): void {
-  for (const path of ["tools", "bodywork", "src/lib/process-lock.ts"]) {
+  for (const path of ["tools", "bodywork", "src/lib"]) {
     mkdirSync(dirname(join(folder, path)), { recursive: true });
     cpSync(join(root, path), join(folder, path), { recursive: true });
   }

@@ -1,9 +1,10 @@
-import { mkdirSync, readFileSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
 import { Failure } from "../../../core/failure.ts";
+import { textIfThere } from "../../../lib/read-if-there.ts";
 import { spawnDetached } from "../../../lib/spawn-detached.ts";
 import {
   askControl,
@@ -125,9 +126,5 @@ function logPath(folder: string): string {
 }
 
 function lastLines(file: string): readonly string[] {
-  try {
-    return readFileSync(file, "utf8").trim().split("\n").slice(-15);
-  } catch {
-    return [];
-  }
+  return textIfThere(file)?.trim().split("\n").slice(-15) ?? [];
 }

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { writeFileAtomic } from "../../../lib/files.ts";
+import { jsonIfThere } from "../../../lib/read-if-there.ts";
 import { listenerNote, type PublicListener, publicUrlOf, readRoutes } from "./routes.ts";
 
 /** What a running ingress says of itself in its folder. */
@@ -31,12 +32,9 @@ export function writeIngressState(folder: string, state: IngressState): void {
   writeFileAtomic(statePath(folder), JSON.stringify(state));
 }
 
+/** Undefined when it never ran. The file is replaced whole, so that half of one is not seen. */
 export function readStateFile(folder: string): IngressState | undefined {
-  try {
-    return JSON.parse(readFileSync(statePath(folder), "utf8")) as IngressState;
-  } catch {
-    return undefined; // Not there: it never ran. The file is replaced whole, so that half of one is not seen.
-  }
+  return jsonIfThere<IngressState>(statePath(folder));
 }
 
 /** True when the process runs and is one of this folder's: its arguments name it. A process id alone may be another's. */

@@ -1,5 +1,6 @@
-import { closeSync, ftruncateSync, openSync, readFileSync, statSync, writeSync } from "node:fs";
+import { closeSync, ftruncateSync, openSync, statSync, writeSync } from "node:fs";
 import { writeFileAtomic } from "../../../lib/files.ts";
+import { textIfThere } from "../../../lib/read-if-there.ts";
 
 /** A service that is alive: its stable address and all the names that lead to it. */
 export interface HostsEntry {
@@ -25,7 +26,7 @@ export function renderHosts(entries: readonly HostsEntry[]): string {
 /** Replaces the file that BODYWORK_HOSTS names; running processes see it at their next look-up. */
 export function writeHosts(file: string, entries: readonly HostsEntry[]): void {
   const content = renderHosts(entries);
-  if (contentOf(file) !== content) writeFileAtomic(file, content, 0o644);
+  if (textIfThere(file) !== content) writeFileAtomic(file, content, 0o644);
 }
 
 /**
@@ -39,13 +40,13 @@ export function writePrivateHosts(
   entries: readonly HostsEntry[],
   machineHosts = "/etc/hosts",
 ): void {
-  const content = Buffer.from(`${renderHosts(entries)}${contentOf(machineHosts) ?? ""}`);
+  const content = Buffer.from(`${renderHosts(entries)}${textIfThere(machineHosts) ?? ""}`);
   const before = sizeOf(file);
   if (before === undefined) {
     writeFileAtomic(file, content, 0o644);
     return;
   }
-  if (content.equals(Buffer.from(contentOf(file) ?? ""))) return;
+  if (content.equals(Buffer.from(textIfThere(file) ?? ""))) return;
   const opened = openSync(file, "r+");
   try {
     // Blank lines cover what is left of a longer text until the file is cut.
@@ -64,12 +65,4 @@ export function writePrivateHosts(
 
 function sizeOf(file: string): number | undefined {
   return statSync(file, { throwIfNoEntry: false })?.size;
-}
-
-function contentOf(file: string): string | undefined {
-  try {
-    return readFileSync(file, "utf8");
-  } catch {
-    return undefined;
-  }
 }

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { writeFileAtomic } from "../../../lib/files.ts";
+import { textIfThere } from "../../../lib/read-if-there.ts";
 
 /**
  * Content of the file `_bodywork.pth` in the site-packages of every environment we build. It does nothing unless the
@@ -36,7 +37,7 @@ export function installNameHook(folder: string): string {
   for (const [index, name] of pythonFiles.entries()) {
     const file = join(home, name);
     const content = contents[index] as string;
-    if (contentOf(file) !== content) writeFileAtomic(file, content, 0o644);
+    if (textIfThere(file) !== content) writeFileAtomic(file, content, 0o644);
   }
   return join(home, "bodywork_hook.py");
 }
@@ -81,12 +82,4 @@ export function noProxyNames(existing: string | undefined, names: readonly strin
     .filter((name) => name !== "");
   if (kept.includes("*")) return "*";
   return [...new Set([...kept, "localhost", "127.0.0.1", ".svc.cluster.local", ...names])].join(",");
-}
-
-function contentOf(file: string): string | undefined {
-  try {
-    return readFileSync(file, "utf8");
-  } catch {
-    return undefined;
-  }
 }

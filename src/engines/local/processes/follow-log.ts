@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 import { Failure } from "../../../core/failure.ts";
 import { resolveInside } from "../../../lib/files.ts";
+import { hasCode } from "../../../lib/has-code.ts";
 import type { LogReader } from "../../../ports/engine.ts";
 import { type Cut, readAt, readCut } from "./cap-log.ts";
 import { watchFolder } from "./watch-folder.ts";
@@ -184,9 +185,7 @@ async function openIfThere(file: string): Promise<FileHandle | undefined> {
   try {
     return await open(file, "r");
   } catch (error) {
-    if (error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR")) {
-      return undefined;
-    }
+    if (hasCode(error, "ENOENT", "ENOTDIR")) return undefined;
     throw error;
   }
 }

@@ -1,8 +1,9 @@
-import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, rmdirSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { isInside } from "../../../lib/files.ts";
+import { textIfThere } from "../../../lib/read-if-there.ts";
 import { runCommand } from "../../../lib/run-command.ts";
 
 /**
@@ -12,7 +13,10 @@ import { runCommand } from "../../../lib/run-command.ts";
  */
 export async function findMemoryPlace(): Promise<string | undefined> {
   if (process.platform !== "linux") return undefined;
-  for (const place of memoryPlaces(contentOf("/proc/self/mountinfo"), contentOf("/proc/self/cgroup"))) {
+  for (const place of memoryPlaces(
+    textIfThere("/proc/self/mountinfo") ?? "",
+    textIfThere("/proc/self/cgroup") ?? "",
+  )) {
     if (await works(place)) return place;
   }
   return undefined;
@@ -83,13 +87,5 @@ async function works(place: string): Promise<boolean> {
     return false; // Not ours to change, or without the memory controller.
   } finally {
     await removeMemoryGroup(group);
-  }
-}
-
-function contentOf(file: string): string {
-  try {
-    return readFileSync(file, "utf8");
-  } catch {
-    return "";
   }
 }

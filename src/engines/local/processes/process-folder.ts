@@ -1,7 +1,9 @@
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 
 import { writeFileAtomic } from "../../../lib/files.ts";
+import { hasCode } from "../../../lib/has-code.ts";
+import { jsonIfThere, textIfThere } from "../../../lib/read-if-there.ts";
 import { isAlive, type ProcessIdentity, parseStat, processTable } from "./process-table.ts";
 
 /**
@@ -59,13 +61,7 @@ export function removeIntent(folder: string): void {
 }
 
 export function readIntent(folder: string): Intent | undefined {
-  const text = contentOf(join(folder, "intent"));
-  if (text === undefined) return undefined;
-  try {
-    return JSON.parse(text) as Intent;
-  } catch {
-    return undefined;
-  }
+  return jsonIfThere<Intent>(join(folder, "intent"));
 }
 
 export function claimFile(folder: string, { token }: Pick<Intent, "token">): string {
@@ -78,7 +74,7 @@ export function giveUp(folder: string, intent: Intent): boolean {
     closeSync(openSync(claimFile(folder, intent), "wx", 0o600));
     return true;
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "EEXIST") return false;
+    if (hasCode(error, "EEXIST")) return false;
     throw error;
   }
 }
@@ -88,7 +84,7 @@ export function giveUp(folder: string, intent: Intent): boolean {
  * the shim is just writing it, or was killed as it did.
  */
 export function readClaim(folder: string, intent: Intent): ProcessIdentity | "none" | "unsure" {
-  const text = contentOf(claimFile(folder, intent));
+  const text = textIfThere(claimFile(folder, intent));
   if (text === undefined) return "none";
   if (!text.endsWith("\n")) return "unsure";
   const stat = parseStat(text);
@@ -100,7 +96,7 @@ export function readClaim(folder: string, intent: Intent): ProcessIdentity | "no
 
 export function readExit(folder: string): ExitRecord | undefined {
   const [, how, status, oomKills, uptime] =
-    contentOf(join(folder, "exit"))?.match(/^(exited|signalled) (\d+) (\d+) ([\d.]+) \.\n$/) ?? [];
+    textIfThere(join(folder, "exit"))?.match(/^(exited|signalled) (\d+) (\d+) ([\d.]+) \.\n$/) ?? [];
   if (how === undefined) return undefined;
   return {
     how: how as ExitRecord["how"],
@@ -116,12 +112,4 @@ export function processLives(folder: string): boolean {
   if (intent === undefined || intent.boot !== processTable.boot) return false;
   const shim = readClaim(folder, intent);
   return typeof shim === "object" && isAlive(shim, intent.nonce) && readExit(folder) === undefined;
-}
-
-function contentOf(file: string): string | undefined {
-  try {
-    return readFileSync(file, "utf8");
-  } catch {
-    return undefined;
-  }
 }

@@ -1,5 +1,6 @@
 import { closeSync, openSync, readdirSync, readFileSync, readSync } from "node:fs";
-
+import { currentBoot } from "../../../lib/current-boot.ts";
+import { whenThere } from "../../../lib/read-if-there.ts";
 import { commandOutputSync } from "../../../lib/spawn-detached.ts";
 
 /** A process as the system tells of it. */
@@ -76,7 +77,7 @@ function linuxProcesses(): ProcessTable {
       return text.startsWith(`${assignment}\0`) || text.includes(`\0${assignment}\0`);
     },
     command: (pid) => readSmall(`/proc/${pid}/cmdline`),
-    boot: readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim(),
+    boot: currentBoot(),
   };
 }
 
@@ -127,7 +128,10 @@ export function processesByPs(): ProcessTable {
 
 const buffer = Buffer.allocUnsafe(4096);
 
-/** The start of a small file of /proc, without the cost of asking for its size. */
+/**
+ * The start of a small file of /proc, without the cost of asking for its size. A process may end between two looks, and
+ * another user's may not be looked into.
+ */
 function readSmall(path: string): string | undefined {
   return whenThere(() => {
     const file = openSync(path, "r");
@@ -137,14 +141,6 @@ function readSmall(path: string): string | undefined {
       closeSync(file);
     }
   });
-}
-
-function whenThere<T>(read: () => T): T | undefined {
-  try {
-    return read();
-  } catch {
-    return undefined; // A process may end between two looks, and another user's may not be looked into.
-  }
 }
 
 export const processTable: ProcessTable = process.platform === "linux" ? linuxProcesses() : processesByPs();

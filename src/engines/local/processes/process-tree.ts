@@ -1,7 +1,7 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-
+import { textIfThere } from "../../../lib/read-if-there.ts";
 import {
   hasNonce,
   isAlive,
@@ -119,21 +119,21 @@ function lowestPid({ shim }: Tree): number {
 
 /** The last id that was given out, the last word of /proc/loadavg: proc_loadavg(5). */
 function newestPid(): number {
-  return Number(contentOf("/proc/loadavg")?.trim().split(" ").at(-1) ?? 0);
+  return Number(textIfThere("/proc/loadavg")?.trim().split(" ").at(-1) ?? 0);
 }
 
 /** Clock ticks since boot; undefined where there is no /proc. */
 export function uptimeTicks(): number | undefined {
-  const text = contentOf("/proc/uptime");
+  const text = textIfThere("/proc/uptime");
   return text === undefined ? undefined : Number.parseFloat(text) * 100;
 }
 
 function highestPid(): number {
-  return Number(contentOf("/proc/sys/kernel/pid_max") ?? 0);
+  return Number(textIfThere("/proc/sys/kernel/pid_max") ?? 0);
 }
 
 function memoryGroupMembers(group: string | undefined): ReadonlySet<number> {
-  const text = group === undefined ? undefined : contentOf(join(group, "cgroup.procs"));
+  const text = group === undefined ? undefined : textIfThere(join(group, "cgroup.procs"));
   return new Set((text ?? "").split("\n").filter(Boolean).map(Number));
 }
 
@@ -152,13 +152,5 @@ function sendSignal(pid: number, signal: NodeJS.Signals): void {
     process.kill(pid, signal);
   } catch {
     // It has just ended.
-  }
-}
-
-function contentOf(file: string): string | undefined {
-  try {
-    return readFileSync(file, "latin1");
-  } catch {
-    return undefined;
   }
 }

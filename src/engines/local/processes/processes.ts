@@ -3,6 +3,7 @@ import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { Failure } from "../../../core/failure.ts";
+import { hasCode } from "../../../lib/has-code.ts";
 import { defaultLogCap } from "./cap-log.ts";
 import { createMemoryGroup, findMemoryPlace, removeMemoryGroup } from "./memory-groups.ts";
 import {
@@ -153,7 +154,7 @@ function intend(folder: string, spec: ProcessSpec, memoryPlace: string | undefin
   try {
     writeIntent(folder, intent);
   } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
+    if (!hasCode(error, "EEXIST")) throw error;
     throw new Failure(
       "internal",
       `Cannot start ${spec.command[0]} in ${folder}: a process was started there.`,

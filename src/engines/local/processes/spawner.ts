@@ -6,10 +6,10 @@
  *   node spawner.ts FOLDER LOG-CAP-BYTES
  */
 
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-
+import { textIfThere } from "../../../lib/read-if-there.ts";
 import { spawnWatched } from "../../../lib/spawn-detached.ts";
 import { capLog } from "./cap-log.ts";
 import { logName, processLives } from "./process-folder.ts";
@@ -98,9 +98,5 @@ async function goOnAlone(): Promise<never> {
 
 /** False once another helper has taken over. */
 function isOwner(): boolean {
-  try {
-    return readFileSync(ownerFile, "utf8") === String(process.pid);
-  } catch {
-    return false;
-  }
+  return textIfThere(ownerFile) === String(process.pid);
 }
