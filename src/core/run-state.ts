@@ -11,6 +11,7 @@
 
 import type { FailureCode } from "./failure.ts";
 import type { Stage } from "./project.ts";
+import type { SecretReference, SecretVersion } from "./secret-state.ts";
 
 export type RunStatus =
   | "queued"
@@ -33,8 +34,12 @@ export interface DeployRequest {
   readonly acceptHostKey?: string | undefined;
   /** Warnings refuse the deployment. */
   readonly strict: boolean;
-  /** Who or what asked: `command`, later `cron` and `sync`. */
+  /** `--group`: the secret group to use in place of the one in the project file. */
+  readonly group?: string | undefined;
+  /** Who or what asked: `command`, `async`, `cron`, later `sync`. */
   readonly startedBy: string;
+  /** The job that it is a run of. */
+  readonly job?: string | undefined;
 }
 
 /** One commit in one of our mirrors. */
@@ -170,6 +175,8 @@ export interface TaskBase {
   readonly inputs: readonly TaskInput[];
   /** Added to the stage's environment, e.g. `GIT_COMMIT_HASH`. Never secrets. */
   readonly variables: Readonly<Record<string, string>>;
+  /** Variable → where its value is: the engine has it revealed when it starts the process, and not before. */
+  readonly secrets?: Readonly<Record<string, SecretReference>> | undefined;
 }
 
 export interface TaskInput {
@@ -191,6 +198,8 @@ export interface Deployment {
   readonly branch: string | undefined;
   readonly liveRelease: number | undefined;
   readonly updatedAt: string;
+  /** The group its secrets, and the ssh key of its repository, are in. */
+  readonly secretsGroup?: string | undefined;
 }
 
 /** The immutable record of a run that succeeded. */
@@ -204,6 +213,8 @@ export interface Release {
   readonly environments: Readonly<Record<string, StageEnvironment & { readonly lock: string }>>;
   readonly outputs: Readonly<Record<string, readonly StageOutput[]>>;
   readonly services: readonly ServiceTask[];
+  /** Versions of the secrets that its stages were given. */
+  readonly secrets?: readonly SecretVersion[] | undefined;
 }
 
 /** A service as the engine last saw it. */

@@ -6,7 +6,7 @@ import { withoutCredentials } from "../core/url-credentials.ts";
 import { carryOutRun, type RepositoryAccess, type RunParts } from "./carry-out-run.ts";
 import { cleanEnvironments } from "./clean-environments.ts";
 import { deleteDeployment } from "./delete-deployment.ts";
-import type { Actions } from "./operations.ts";
+import type { DeploymentActions } from "./operations.ts";
 import { type RunRecorder, recordRun } from "./record-run.ts";
 import type { RunFeed } from "./run-feed.ts";
 import { createRunQueue } from "./run-queue.ts";
@@ -14,7 +14,7 @@ import { sweepArtifacts, sweepReleases, sweepRuns } from "./sweep.ts";
 import { createTurns } from "./turns.ts";
 
 /** The actions as the server carries them out, and what it needs to start and stop well. */
-export interface RunActions extends Actions {
+export interface RunActions extends DeploymentActions {
   /** The key, and credentials in the URL, are used for this run and never stored. */
   deploy(request: DeployRequest, sshKey?: string): Promise<{ readonly runId: string }>;
   /** Goes on with every run that an earlier server left unfinished. */

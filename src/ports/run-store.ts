@@ -40,6 +40,8 @@ export interface RunStore extends RunReader {
   removeDeployment(namespace: string, name: string): readonly string[];
   /** Removes runs (with their events) that are finished, beyond the newest `keep` of each deployment and what made a live release; returns their ids. */
   removeOldRuns(keep: number): readonly string[];
+  /** Removes those that are finished and made no live release, with their events; returns their ids. */
+  removeRuns(ids: readonly string[]): readonly string[];
   saveServiceStatus(status: ServiceStatus): void;
   removeServiceStatus(namespace: string, stage: string): void;
   /** A small document of an engine's own, by key: what it must remember across restarts. */

@@ -1,0 +1,4 @@
+import type { CommandSpec } from "../command-spec.ts";
+
+/** Rows of the command table. */
+export const cronjobCommands: readonly CommandSpec[] = [];

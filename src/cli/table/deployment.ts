@@ -1,0 +1,163 @@
+import type { CommandSpec, OptionSpec } from "../command-spec.ts";
+import { gitUrl, output, yes } from "./shared.ts";
+
+const deployOptions: readonly OptionSpec[] = [
+  {
+    kind: "value",
+    name: "branch",
+    value: "BRANCH",
+    summary: "Branch, tag or commit to deploy; the repository's default branch if left out",
+  },
+  { kind: "value", name: "ssh", value: "PATH", summary: "Private key file for an ssh repository" },
+  {
+    kind: "value",
+    name: "accept-host-key",
+    value: "FINGERPRINT",
+    summary: "Trust the ssh host whose key has this fingerprint (SHA256:…)",
+  },
+  {
+    kind: "flag",
+    name: "strict",
+    summary: "Refuse a project with warnings, and a Python version that is not there",
+  },
+  {
+    kind: "value",
+    name: "retries",
+    value: "N",
+    type: "count",
+    summary: "Inactive, as in the original: a stage's retries are in bodywork.yaml",
+  },
+  {
+    kind: "value",
+    name: "listen",
+    value: "HOST:PORT",
+    type: "address",
+    summary: "Public address of the ingress (127.0.0.1:8080 at first)",
+  },
+  { kind: "flag", name: "detach", summary: "Return as soon as the run is accepted" },
+  {
+    kind: "value",
+    name: "timeout",
+    value: "SECONDS",
+    type: "seconds",
+    summary: "Cancel the run when it takes longer",
+  },
+  output,
+  // Of the original, which has no use for them either when the workflow does not run in the cluster.
+  ...["group", "secrets-group", "bodywork-image"].map(
+    (name): OptionSpec => ({ kind: "value", name, value: "TEXT", summary: "Inactive", hidden: true }),
+  ),
+];
+
+const deployDescription = [
+  "Clones the repository, validates its bodywork.yaml, builds the Python environments, runs the batch stages and rolls out the service stages. Exits with 0 only when all of it succeeded; when something fails, every service is as it was before.",
+  "Ctrl-C cancels the run and puts back what it changed; a second one stops watching at once. A closed terminal or a lost connection does not end the run.",
+];
+
+const deploymentName = { name: "NAME", summary: "Name of the deployment (pipeline.name in bodywork.yaml)" };
+
+/** Rows of the command table. */
+export const deploymentCommands: readonly CommandSpec[] = [
+  {
+    words: ["create", "deployment"],
+    plural: "deployments",
+    summary: "Deploy a pipeline from a Git repository",
+    description: deployDescription,
+    arguments: [gitUrl],
+    options: deployOptions,
+    conflicts: [["detach", "timeout"]],
+    examples: [
+      "bodywork create deployment https://github.com/me/my-project --branch main",
+      "bodywork create deployment git@github.com:me/private.git --ssh ~/.ssh/id_ed25519",
+    ],
+    load: async () => (await import("../commands/deploy.ts")).deploy,
+  },
+  {
+    words: ["update", "deployment"],
+    plural: "deployments",
+    summary: "Deploy a newer commit of a pipeline; the same as create",
+    description: deployDescription,
+    arguments: [gitUrl],
+    options: deployOptions,
+    conflicts: [["detach", "timeout"]],
+    examples: ["bodywork update deployment https://github.com/me/my-project --branch main"],
+    load: async () => (await import("../commands/deploy.ts")).deploy,
+  },
+  {
+    words: ["get", "deployment"],
+    plural: "deployments",
+    summary: "Show deployments and their services",
+    arguments: [
+      { ...deploymentName, required: false },
+      {
+        name: "SERVICE",
+        required: false,
+        summary: "A service stage of it, as in bodywork.yaml or as in its URL",
+      },
+    ],
+    options: [
+      { kind: "value", name: "namespace", value: "NAMESPACE", summary: "Only those of this namespace" },
+      output,
+    ],
+    examples: ["bodywork get deployments", "bodywork get deployment my-project serve --output json"],
+    load: async () => (await import("../commands/get-deployment.ts")).getDeployment,
+  },
+  {
+    words: ["get", "run"],
+    plural: "runs",
+    summary: "Show runs: their stages, attempts, durations and outputs",
+    arguments: [
+      {
+        name: "NAME_OR_ID",
+        required: false,
+        summary: "A deployment, to list its runs; or a run's id (its beginning will do), to show that run",
+      },
+    ],
+    options: [
+      {
+        kind: "value",
+        name: "limit",
+        value: "N",
+        type: "count",
+        default: "20",
+        summary: "How many of the newest to list",
+      },
+      output,
+    ],
+    examples: ["bodywork get runs my-project", "bodywork get run 20261123-190512"],
+    load: async () => (await import("../commands/get-run.ts")).getRun,
+  },
+  {
+    words: ["delete", "deployment"],
+    plural: "deployments",
+    summary: "Delete a deployment: its processes, routes and files",
+    arguments: [{ ...deploymentName, required: true }],
+    options: [yes, output],
+    examples: ["bodywork delete deployment my-project --yes"],
+    load: async () => (await import("../commands/delete-deployment.ts")).deleteDeployment,
+  },
+  {
+    words: ["logs"],
+    summary: "Show the logs of a deployment's stages",
+    description: [
+      "Without --run: the logs of the newest run that has any; once it has ended, those of its batch stages and of the live services.",
+      "--follow waits for the first log while a run goes on.",
+      "--output json and yaml print one record for each piece of text, as it comes.",
+    ],
+    arguments: [
+      { ...deploymentName, required: true },
+      { name: "STAGE", required: false, summary: "Only this stage" },
+    ],
+    options: [
+      { kind: "value", name: "run", value: "ID", summary: "The logs of this run" },
+      { kind: "flag", name: "follow", summary: "Go on with what is written from now on, until Ctrl-C" },
+      { kind: "value", name: "tail", value: "N", type: "count", summary: "Only the last lines of each log" },
+      output,
+    ],
+    examples: [
+      "bodywork logs my-project serve --follow",
+      "bodywork logs my-project train --run 20261123-190512",
+    ],
+    load: async () => (await import("../commands/logs.ts")).logs,
+  },
+];
