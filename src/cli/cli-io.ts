@@ -3,7 +3,10 @@
  * process, so that a test can be the terminal.
  */
 
+import type { SecretValue } from "../core/secret-value.ts";
 import type { Operations, ServerControl } from "../operations/operations.ts";
+import type { StageHereObserver, StageHereRequest } from "../operations/run-stage-here.ts";
+import type { Logins, ServerAdmin, ServerMachine } from "../operations/server-admin.ts";
 
 /** One of the two streams a command writes to. */
 export interface CliStream {
@@ -24,10 +27,16 @@ export interface CliIo {
   readonly canAsk: boolean;
   /** Asks and returns the answer without its line end; undefined when there was none. */
   ask(question: string): Promise<string | undefined>;
+  /** The same, without showing what is typed. */
+  askHidden(question: string): Promise<string | undefined>;
+  /** All of standard input, as text in UTF-8. */
+  readInput(): Promise<string>;
   /** Absolute; relative paths on the command line start here. */
   readonly workingFolder: string;
   /** `BODYWORK_DEBUG`: unexpected errors show their stack. */
   readonly debug: boolean;
+  /** `--quiet`: what is only good to know, and progress, is not said. */
+  readonly quiet: boolean;
   /** Milliseconds since 1970. */
   now(): number;
   /** Ends early, without failing, when the signal aborts. */
@@ -56,15 +65,43 @@ export interface ProjectFile {
   readonly has: (path: string) => boolean;
 }
 
+/** What the command line itself says about where a command goes; it wins over the environment and the settings. */
+export interface ConnectionOptions {
+  /** `--server`: a URL, as it was typed. */
+  readonly server: string | undefined;
+  /** `--token`. */
+  readonly token: SecretValue | undefined;
+  /** `--engine`. */
+  readonly engine: "local" | "kubernetes" | undefined;
+}
+
 /** How the command line reaches everything else. Each member loads what it needs when it is called. */
 export interface CliWiring {
   readonly version: string;
+  /** Is called before everything else when the command line has such options; holds for all that is asked afterwards. */
+  use(options: ConnectionOptions): void;
   /** Fails: engine-unavailable when no engine may be chosen. */
   engineNotice(): Promise<EngineNotice>;
   operations(): Promise<Operations>;
+  /** What a listing does not show because another engine of the user's holds it, in one line; undefined when none is known of. */
+  elsewhere?(): Promise<string | undefined>;
   serverControl(): Promise<ServerControl>;
+  /** Tokens, audit log and backup of the server that commands go to. */
+  serverAdmin(): Promise<ServerAdmin>;
+  serverMachine(): Promise<ServerMachine>;
+  logins(): Promise<Logins>;
   /** Undefined when there is no such file. Fails: usage when it can't be read. */
   readProjectFile(path: string): Promise<ProjectFile | undefined>;
+  /** The text of a private key file. Fails: usage when there is none, or it can't be read. */
+  readKeyFile(path: string): Promise<SecretValue>;
+  /** `BODYWORK_GIT_SSH_PRIVATE_KEY` of this machine; undefined when it is not set or blank. */
+  environmentSshKey(): SecretValue | undefined;
+  /** Runs one stage in the foreground; see `runStageHere` of the operations. */
+  runStageHere(request: StageHereRequest, observer: StageHereObserver, signal: AbortSignal): Promise<void>;
   /** Is the server of the home folder until it is told to stop; returns the exit code. */
-  serveForeground(options: { readonly listen: string | undefined }): Promise<number>;
+  serveForeground(options: {
+    readonly listen: string | undefined;
+    /** Where the API listens for other machines; the settings say so if left out. */
+    readonly listenApi: string | undefined;
+  }): Promise<number>;
 }

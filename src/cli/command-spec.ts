@@ -1,8 +1,9 @@
 import type { CliIo, CliWiring } from "./cli-io.ts";
+import type { ValueType } from "./value-types.ts";
 
 /** One row of the command table: what it is called, what it takes, and where its code is. */
 export interface CommandSpec {
-  /** `["create", "deployment"]`. */
+  /** `["create", "deployment"]`; of any length. */
   readonly words: readonly string[];
   /** The plural of the last word, which means the same. */
   readonly plural?: string;
@@ -21,9 +22,9 @@ export interface CommandSpec {
   readonly load: () => Promise<CommandHandler>;
 }
 
-/** A group of commands that share their first word. */
+/** A group of commands that share their first words. */
 export interface GroupSpec {
-  readonly word: string;
+  readonly words: readonly string[];
   readonly summary: string;
 }
 
@@ -54,12 +55,15 @@ export type OptionSpec =
       readonly type?: ValueType;
       readonly choices?: readonly string[];
       readonly default?: string;
+      /** Wrong usage without it. */
+      readonly required?: true;
+      /** May be given several times, and with several pairs after it: `--data A=1 B=2 --data C=3`. */
+      readonly repeatable?: true;
+      /** Further names of it; they work, but no help lists them. */
+      readonly aliases?: readonly string[];
       /** Works, but no help lists it. */
       readonly hidden?: true;
     };
-
-/** `integer`: any; `count`: 0 or more; `seconds`: more than 0, fractions too; `address`: `HOST:PORT`. */
-export type ValueType = "text" | "integer" | "count" | "seconds" | "address";
 
 export interface CommandContext {
   readonly io: CliIo;
@@ -70,14 +74,18 @@ export interface CommandContext {
 export type CommandHandler = (input: CommandInput, context: CommandContext) => Promise<number>;
 
 /**
- * What was typed, already checked against the command's row. Asking for something the row does not have is a bug and
- * throws.
+ * What was typed, already checked against the command's row. The options that every command has (`--quiet`, …) can be
+ * asked for too; asking for something else that the row does not have is a bug and throws.
  */
 export interface CommandInput {
   /** Throws when the argument is optional and was left out: use `optional`. */
   required(argument: string): string;
   optional(argument: string): string | undefined;
   text(option: string): string | undefined;
+  /** All values of a repeatable option, in order; none when it was not given. */
+  texts(option: string): readonly string[];
   number(option: string): number | undefined;
   flag(option: string): boolean;
+  /** Of a flag that has a `--no-` form: undefined when neither was given. */
+  choice(option: string): boolean | undefined;
 }

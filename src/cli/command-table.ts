@@ -8,13 +8,14 @@ import { toolCommands } from "./table/tool.ts";
 
 /** The groups of the tool, in the order of its help. */
 export const commandGroups: readonly GroupSpec[] = [
-  { word: "create", summary: "Create a deployment, cronjob or secret" },
-  { word: "update", summary: "Update a deployment, cronjob or secret" },
-  { word: "get", summary: "Show deployments, runs, cronjobs and secrets" },
-  { word: "delete", summary: "Delete a deployment, cronjob or secret" },
-  { word: "secret", summary: "Take secrets elsewhere, and bring them in" },
-  { word: "env", summary: "Look after the Python environments" },
-  { word: "server", summary: "Look after the server" },
+  { words: ["create"], summary: "Create a deployment, cronjob or secret" },
+  { words: ["update"], summary: "Update a deployment, cronjob or secret" },
+  { words: ["get"], summary: "Show deployments, runs, cronjobs and secrets" },
+  { words: ["delete"], summary: "Delete a deployment, cronjob or secret" },
+  { words: ["secret"], summary: "Take secrets elsewhere, and bring them in" },
+  { words: ["env"], summary: "Look after the Python environments" },
+  { words: ["server"], summary: "Look after the server" },
+  { words: ["server", "token"], summary: "Look after the server's access tokens" },
 ];
 
 /** Every command of the tool. A row costs nothing until its command is called. */

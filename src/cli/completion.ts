@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { RootCommand, script } from "@bomb.sh/tab";
 import { commandGroups, commandTable } from "./command-table.ts";
+import { globalOptions } from "./table/shared.ts";
 
 export const completionShells = ["bash", "zsh", "fish", "powershell"] as const;
 
@@ -24,20 +25,18 @@ const shortNames: Readonly<Record<Exclude<CompletionShell, "bash">, string>> = {
 /** What may follow these words, in the form the scripts read; the last word is the one being typed. */
 export function completeWords(words: readonly string[]): string {
   const root = new RootCommand();
-  for (const { word, summary } of commandGroups) root.command(word, summary);
+  for (const { words, summary } of commandGroups) root.command(words.join(" "), summary);
   for (const spec of commandTable) {
     if (spec.hidden) continue;
-    const [first = "", second] = spec.words;
-    const names =
-      second === undefined ? [first] : [second, ...(spec.plural === undefined ? [] : [spec.plural])];
-    for (const name of names) {
-      const command = root.command(second === undefined ? name : `${first} ${name}`, spec.summary);
+    const before = spec.words.slice(0, -1);
+    for (const name of [spec.words.at(-1), ...(spec.plural === undefined ? [] : [spec.plural])]) {
+      const command = root.command([...before, name].join(" "), spec.summary);
       for (const argument of spec.arguments) {
         command.argument(argument.name, (complete) => {
           for (const choice of argument.choices ?? []) complete(choice, "");
         });
       }
-      for (const option of spec.options) {
+      for (const option of [...spec.options, ...globalOptions]) {
         if (option.kind === "flag") {
           command.option(option.name, option.summary);
           if (option.negatable) command.option(`no-${option.name}`, "Do not");

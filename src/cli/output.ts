@@ -33,13 +33,14 @@ export function jsonText(record: unknown, indent?: number): string {
   return escapeUnprintable(JSON.stringify(record, null, indent));
 }
 
-/** Something to know that is not the result: on standard error. */
+/** Something to know that is not the result: on standard error. With `--quiet` only what is wrong is said. */
 export function notice(
   io: CliIo,
   level: "info" | "warning" | "error",
   text: string,
   details: readonly string[] = [],
 ): void {
+  if (io.quiet && level === "info") return;
   io.stderr.write(noticeText(io.stderr, level, text, details));
 }
 

@@ -22,8 +22,11 @@ export function processIo({ color, debug, ci }: TerminalSettings): CliIo {
     },
     canAsk: process.stdin.isTTY === true && process.stderr.isTTY === true && !ci,
     ask,
+    askHidden,
+    readInput,
     workingFolder: process.cwd(),
     debug,
+    quiet: false,
     now: () => Date.now(),
     sleep: (milliseconds, signal) => sleepWell(milliseconds, signal),
     every(milliseconds, callback) {
@@ -69,6 +72,32 @@ async function ask(question: string): Promise<string | undefined> {
       reader.close();
     });
   });
+}
+
+/** The terminal is told to show nothing by readline, which then writes what is typed to nowhere. */
+async function askHidden(question: string): Promise<string | undefined> {
+  const [{ createInterface }, { Writable }] = await Promise.all([
+    import("node:readline"),
+    import("node:stream"),
+  ]);
+  process.stderr.write(question);
+  const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
+  const reader = createInterface({ input: process.stdin, output: nowhere, terminal: true });
+  const answer = await new Promise<string | undefined>((resolve) => {
+    reader.once("close", () => resolve(undefined));
+    reader.question("", (typed) => {
+      resolve(typed);
+      reader.close();
+    });
+  });
+  process.stderr.write("\n");
+  return answer;
+}
+
+async function readInput(): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks).toString("utf8");
 }
 
 /** Timers hold no more than 24.8 days: longer sleeps are made of several. */

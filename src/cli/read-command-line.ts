@@ -1,17 +1,31 @@
-import { Command, type CommanderError, Option } from "commander";
-import type { ArgumentSpec, CommandInput, CommandSpec, OptionSpec, ValueType } from "./command-spec.ts";
+import { Command, Option } from "commander";
+import { SecretValue } from "../core/secret-value.ts";
+import type { ConnectionOptions } from "./cli-io.ts";
+import { commandInput, type GivenOptions } from "./command-input.ts";
+import type { ArgumentSpec, CommandInput, CommandSpec, OptionSpec } from "./command-spec.ts";
 import { commandGroups, commandTable } from "./command-table.ts";
+import { spreadValues } from "./spread-values.ts";
+import { commonOptions, globalOptions } from "./table/shared.ts";
+import { usageMessage } from "./usage-message.ts";
+import { type ValueType, wrongValue } from "./value-types.ts";
 
 export type ReadCommandLine =
-  | { readonly kind: "command"; readonly spec: CommandSpec; readonly input: CommandInput }
+  | ReadCommand
   | { readonly kind: "help"; readonly text: string }
   | { readonly kind: "version" }
   /** For standard error: the usage, where help is, and what is wrong. */
   | { readonly kind: "usage-error"; readonly text: string };
 
+export interface ReadCommand {
+  readonly kind: "command";
+  readonly spec: CommandSpec;
+  readonly input: CommandInput;
+  readonly connection: ConnectionOptions;
+}
+
 /**
  * Reads a command line against the command table. `width` is that of the terminal the help goes to; without one nothing
- * is wrapped. Messages of usage errors have the form scripts know from the original (`Missing argument 'GIT_URL'.`).
+ * is wrapped.
  */
 export function readCommandLine(argv: readonly string[], width: number | undefined): ReadCommandLine {
   let read: ReadCommandLine | undefined;
@@ -22,7 +36,7 @@ export function readCommandLine(argv: readonly string[], width: number | undefin
       help += text;
     },
     onCommand: (spec, input) => {
-      read = { kind: "command", spec, input };
+      read = { kind: "command", spec, input, connection: connectionOf(input) };
     },
   });
   try {
@@ -50,6 +64,20 @@ class HelpAsked extends Error {}
 
 class VersionAsked extends Error {}
 
+/** Takes several values after a repeatable option. */
+class SpreadingCommand extends Command {
+  readonly #options: readonly OptionSpec[];
+
+  constructor(word: string, options: readonly OptionSpec[]) {
+    super(word);
+    this.#options = options;
+  }
+
+  override parseOptions(words: string[]) {
+    return super.parseOptions(spreadValues(words, this.#options));
+  }
+}
+
 interface ProgramHooks {
   readonly width: number;
   readonly onHelp: (text: string) => void;
@@ -64,38 +92,80 @@ function buildProgram(hooks: ProgramHooks): Command {
       throw new VersionAsked();
     })
     .addHelpText("after", "\nEach command has its own help: bodywork create deployment --help");
-  const groups = new Map(
-    commandGroups.map(({ word, summary }) => {
-      const group = prepared(program.command(word), hooks).description(summary);
-      return [word, group] as const;
-    }),
-  );
-  for (const spec of commandTable) {
-    const [first = "", second] = spec.words;
-    const parent = second === undefined ? program : (groups.get(first) ?? program);
-    addCommand(parent, spec, second ?? first, hooks);
+  addEarlyOptions(program);
+  const groups = new Map<string, Command>([["", program]]);
+  for (const { words, summary } of commandGroups) {
+    const group = prepared(new Command(words.at(-1)), hooks).description(summary);
+    addEarlyOptions(group);
+    parentOf(words, groups).addCommand(group);
+    groups.set(words.join(" "), group);
   }
+  for (const spec of commandTable) addCommand(parentOf(spec.words, groups), spec, hooks);
   return program;
 }
 
-function addCommand(parent: Command, spec: CommandSpec, word: string, hooks: ProgramHooks): void {
-  const command = prepared(parent.command(word, { hidden: spec.hidden ?? false }), hooks)
+function parentOf(words: readonly string[], groups: ReadonlyMap<string, Command>): Command {
+  const path = words.slice(0, -1).join(" ");
+  const parent = groups.get(path);
+  if (parent === undefined) throw new Error(`the command table has no group "${path}"`);
+  return parent;
+}
+
+/** What may stand before the words of a command. Only the command itself knows whether it takes it. */
+function addEarlyOptions(command: Command): void {
+  command.enablePositionalOptions();
+  for (const option of globalOptions) addOption(command, option);
+  for (const option of commonOptions) addOption(command, option, { hidden: true });
+}
+
+function addCommand(parent: Command, spec: CommandSpec, hooks: ProgramHooks): void {
+  const [word = ""] = spec.words.slice(-1);
+  const command = prepared(new SpreadingCommand(word, [...spec.options, ...globalOptions]), hooks)
     .summary(spec.summary)
     .description([`${spec.summary}.`, ...(spec.description ?? [])].join("\n\n"))
     .addHelpText("after", `\nExample:\n${spec.examples.map((example) => `  ${example}`).join("\n")}`);
+  parent.addCommand(command, { hidden: spec.hidden ?? false });
   if (spec.plural !== undefined) command.alias(spec.plural);
   for (const argument of spec.arguments) addArgument(command, argument);
   for (const option of spec.options) addOption(command, option);
+  for (const option of globalOptions) {
+    if (spec.options.some(({ name }) => name === option.name)) continue;
+    addOption(command, option, { group: "Options of every command:" });
+  }
   command.action(() => {
-    const values = command.opts<Record<string, string | number | boolean | undefined>>();
-    const given = (name: string): boolean => command.getOptionValueSource(camelCase(name)) === "cli";
+    const given = givenOptions(command);
+    checkEarlyOptions(command, spec, given);
     for (const [one, other] of spec.conflicts ?? []) {
-      if (given(one) && given(other)) {
+      if (given.has(one) && given.has(other)) {
         throw new WrongUsage(command, `Option '--${one}' cannot be used with '--${other}'.`);
       }
     }
-    hooks.onCommand(spec, commandInput(spec, command.args, values));
+    hooks.onCommand(spec, commandInput(spec, command.args, given));
   });
+}
+
+/** Of the command and of those above it; what stands further right wins. */
+function givenOptions(command: Command): GivenOptions {
+  const given = new Map<string, string | boolean | readonly string[]>();
+  for (let at: Command | null = command; at !== null; at = at.parent) {
+    for (const option of at.options) {
+      const key = option.attributeName();
+      const name = hyphenated(key);
+      if (at.getOptionValueSource(key) === "cli" && !given.has(name)) given.set(name, at.getOptionValue(key));
+    }
+  }
+  return given;
+}
+
+/** What stood before the command's words was read before it was known which command it is. */
+function checkEarlyOptions(command: Command, spec: CommandSpec, given: GivenOptions): void {
+  for (const { name } of commonOptions) {
+    const value = given.get(name);
+    if (value === undefined) continue;
+    const declared = spec.options.find((option) => option.name === name);
+    if (declared === undefined) throw new WrongUsage(command, `No such option: --${name}`);
+    if (declared.kind === "value" && typeof value === "string") check(command, `--${name}`, value, declared);
+  }
 }
 
 function addArgument(command: Command, spec: ArgumentSpec): void {
@@ -118,30 +188,44 @@ function addArgument(command: Command, spec: ArgumentSpec): void {
   );
 }
 
-function addOption(command: Command, spec: OptionSpec): void {
+function addOption(
+  command: Command,
+  spec: OptionSpec,
+  { group, hidden = false }: { readonly group?: string; readonly hidden?: boolean } = {},
+): void {
+  const add = (option: Option): void => {
+    if (group !== undefined) option.helpGroup(group);
+    command.addOption(option);
+  };
   if (spec.kind === "flag") {
-    command.addOption(new Option(`--${spec.name}`, spec.summary));
-    if (spec.negatable) command.addOption(new Option(`--no-${spec.name}`, "Do not (the default)"));
+    add(new Option(`--${spec.name}`, spec.summary).hideHelp(hidden));
+    if (spec.negatable) add(new Option(`--no-${spec.name}`, "Do not (the default)"));
     return;
   }
   const notes = [
+    spec.required && "(required)",
+    spec.repeatable && "(may be given several times)",
     spec.choices && `(${spec.choices.join(", ")})`,
     spec.default !== undefined && `(default: ${spec.default})`,
   ];
-  const option = new Option(
-    `--${spec.name} <${spec.value}>`,
-    [spec.summary, ...notes].filter(Boolean).join(" "),
-  )
-    .hideHelp(spec.hidden ?? false)
-    .argParser((value: string) => {
-      check(command, `--${spec.name}`, value, spec);
-      return value;
-    });
-  command.addOption(option);
+  const summary = [spec.summary, ...notes].filter(Boolean).join(" ");
+  const key = new Option(`--${spec.name}`).attributeName();
+  for (const name of [spec.name, ...(spec.aliases ?? [])]) {
+    const isAlias = name !== spec.name;
+    const option = new Option(`--${name} <${spec.value}>`, summary)
+      .hideHelp(hidden || isAlias || spec.hidden === true)
+      .makeOptionMandatory(spec.required === true && !isAlias)
+      .argParser((value: string, before: unknown) => {
+        check(command, `--${name}`, value, spec);
+        return spec.repeatable ? [...(Array.isArray(before) ? before : []), value] : value;
+      });
+    option.attributeName = () => key;
+    add(option);
+  }
 }
 
 /** What commander prints or exits for comes to us instead. */
-function prepared(command: Command, hooks: ProgramHooks): Command {
+function prepared<C extends Command>(command: C, hooks: ProgramHooks): C {
   return command
     .helpOption("-h, --help", "Show this help")
     .helpCommand(false)
@@ -179,130 +263,27 @@ function usageError(command: Command, message: string): ReadCommandLine {
   };
 }
 
-/** Our words for commander's. */
-function usageMessage(error: CommanderError, command: Command): string {
-  const suggestion = /\(Did you mean (?:one of )?(.+)\?\)/.exec(error.message)?.[1];
-  const didYouMean =
-    suggestion === undefined
-      ? ""
-      : ` Did you mean ${suggestion
-          .split(", ")
-          .map((word) => `'${word}'`)
-          .join(" or ")}?`;
-  const quoted = /'([^']*)'/.exec(error.message)?.[1] ?? "";
-  switch (error.code) {
-    case "commander.help":
-      return "Missing command.";
-    case "commander.missingArgument":
-      return `Missing argument '${quoted}'.`;
-    case "commander.optionMissingArgument":
-      return `Option '${quoted.split(" ")[0]}' requires an argument.`;
-    case "commander.unknownOption":
-      if (command.options.some(({ long }) => long === quoted.split("=")[0])) {
-        return `Option '${quoted.split("=")[0]}' does not take a value.`;
-      }
-      return `No such option: ${quoted.split("=")[0]}${didYouMean && `.${didYouMean}`}`;
-    case "commander.unknownCommand":
-      return `No such command '${command.args[0] ?? quoted}'.${notHere(command.args[0]) ?? didYouMean}`;
-    case "commander.excessArguments": {
-      const extra = command.args.slice(command.registeredArguments.length);
-      return `Got unexpected extra argument${extra.length === 1 ? "" : "s"} (${extra.join(" ")})`;
-    }
-    default:
-      return error.message.replace(/^error: /, "");
-  }
+function check(
+  command: Command,
+  label: string,
+  value: string,
+  spec: { readonly type?: ValueType; readonly choices?: readonly string[] },
+): void {
+  const wrong = wrongValue(value, spec);
+  if (wrong !== undefined) throw new WrongUsage(command, `Invalid value for '${label}': ${wrong}`);
 }
 
-/** Of words that the original knows. */
-function notHere(word = ""): string | undefined {
-  return /^(cronjobs?|secrets?|configure-cluster|stage)$/.test(word)
-    ? " Secrets, cronjobs and Kubernetes are not in this version."
-    : undefined;
-}
-
-interface Checked {
-  readonly type?: ValueType;
-  readonly choices?: readonly string[];
-}
-
-function check(command: Command, label: string, value: string, { type = "text", choices }: Checked): void {
-  const wrong = choices !== undefined ? wrongChoice(value, choices) : wrongValue(value, type);
-  if (wrong !== undefined) {
-    throw new WrongUsage(command, `Invalid value for '${label}': ${wrong}`);
-  }
-}
-
-function wrongChoice(value: string, choices: readonly string[]): string | undefined {
-  if (choices.includes(value)) return undefined;
-  return `'${value}' is not one of ${choices.map((choice) => `'${choice}'`).join(", ")}.`;
-}
-
-function wrongValue(value: string, type: ValueType): string | undefined {
-  switch (type) {
-    case "text":
-      return undefined;
-    case "integer":
-      return isInteger(value) ? undefined : `'${value}' is not a valid integer.`;
-    case "count":
-      if (!isInteger(value)) return `'${value}' is not a valid integer.`;
-      return Number(value) >= 0 ? undefined : `'${value}' is less than 0.`;
-    case "seconds":
-      return /^\d+(\.\d+)?$/.test(value) && Number(value) > 0
-        ? undefined
-        : `'${value}' is not a number of seconds above 0.`;
-    case "address":
-      return isAddress(value)
-        ? undefined
-        : `'${value}' is not of the form HOST:PORT, such as 127.0.0.1:8080.`;
-  }
-}
-
-function isInteger(value: string): boolean {
-  return /^[+-]?\d+$/.test(value) && Number.isSafeInteger(Number(value));
-}
-
-function isAddress(value: string): boolean {
-  const port = /^(?:\[[0-9A-Fa-f:.]+\]|[^\s:/@[\]]+):(\d{1,5})$/.exec(value)?.[1];
-  return port !== undefined && Number(port) <= 65_535;
-}
-
-function commandInput(
-  spec: CommandSpec,
-  words: readonly string[],
-  options: Readonly<Record<string, string | number | boolean | undefined>>,
-): CommandInput {
-  const argument = (name: string): string | undefined => {
-    const index = spec.arguments.findIndex((declared) => declared.name === name);
-    if (index < 0) throw new Error(`"${spec.words.join(" ")}" has no argument ${name}`);
-    return words[index] ?? spec.arguments[index]?.default;
-  };
-  const option = (name: string): { readonly declared: OptionSpec; readonly value: unknown } => {
-    const declared = spec.options.find((candidate) => candidate.name === name);
-    if (declared === undefined) throw new Error(`"${spec.words.join(" ")}" has no option --${name}`);
-    return { declared, value: options[camelCase(name)] };
-  };
-  const text = (name: string): string | undefined => {
-    const { declared, value } = option(name);
-    if (typeof value === "string") return value;
-    return declared.kind === "value" ? declared.default : undefined;
-  };
+function connectionOf(input: CommandInput): ConnectionOptions {
+  const token = input.text("token");
+  const engine = input.text("engine");
   return {
-    required(name) {
-      const value = argument(name);
-      if (value === undefined) throw new Error(`"${spec.words.join(" ")}" was called without ${name}`);
-      return value;
-    },
-    optional: argument,
-    text,
-    number(name) {
-      const value = text(name);
-      return value === undefined ? undefined : Number(value);
-    },
-    flag: (name) => option(name).value === true,
+    server: input.text("server"),
+    token: token === undefined ? undefined : new SecretValue(token),
+    engine: engine === "local" || engine === "kubernetes" ? engine : undefined,
   };
 }
 
-/** The key under which commander keeps an option. */
-function camelCase(name: string): string {
-  return name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
+/** The name of an option from the key under which commander keeps it. */
+function hyphenated(key: string): string {
+  return key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }

@@ -1,5 +1,5 @@
 import type { CliIo, CliWiring } from "./cli-io.ts";
-import type { ReadCommandLine } from "./read-command-line.ts";
+import type { ReadCommand } from "./read-command-line.ts";
 
 /**
  * The whole command line: arguments in, exit code out (0 done, 1 failed or refused, 2 wrong usage, 130 when a second
@@ -28,13 +28,7 @@ export async function runCli(argv: readonly string[], io: CliIo, wiring: CliWiri
         return 2;
       }
       case "command": {
-        const handler = await read.spec.load();
-        try {
-          return await handler(read.input, { io, wiring });
-        } catch (error) {
-          await printFailureRecord(error, read, io);
-          throw error;
-        }
+        return await runCommand(read, { ...io, quiet: read.input.flag("quiet") }, wiring);
       }
     }
   } catch (error) {
@@ -45,12 +39,28 @@ export async function runCli(argv: readonly string[], io: CliIo, wiring: CliWiri
   }
 }
 
+async function runCommand(read: ReadCommand, io: CliIo, wiring: CliWiring): Promise<number> {
+  const { server, token, engine } = read.connection;
+  if (server !== undefined || token !== undefined || engine !== undefined) wiring.use(read.connection);
+  if (token !== undefined) {
+    const { notice } = await import("./output.ts");
+    notice(
+      io,
+      "info",
+      "Others on this machine can see --token while the command runs; BODYWORK_TOKEN they can't.",
+    );
+  }
+  const handler = await read.spec.load();
+  try {
+    return await handler(read.input, { io, wiring });
+  } catch (error) {
+    await printFailureRecord(error, read, io);
+    throw error;
+  }
+}
+
 /** With `--output json` or `yaml` a program reads standard output: it finds the failure's code there. */
-async function printFailureRecord(
-  error: unknown,
-  { spec, input }: Extract<ReadCommandLine, { readonly kind: "command" }>,
-  io: CliIo,
-): Promise<void> {
+async function printFailureRecord(error: unknown, { spec, input }: ReadCommand, io: CliIo): Promise<void> {
   if (!spec.options.some(({ name }) => name === "output")) return;
   const [{ outputFormat, recordText }, { failureRecord }] = await Promise.all([
     import("./output.ts"),

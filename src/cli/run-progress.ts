@@ -17,7 +17,7 @@ export interface RunProgress {
 
 /**
  * Logs and notices of the run go to `results`, its progress with the elapsed time to standard error; on a terminal with
- * one line below it all that says what runs now.
+ * one line below it all that says what runs now. With `--quiet`: logs, and what is wrong.
  */
 export function createRunProgress(io: CliIo, results: CliStream): RunProgress {
   const logs = createLogLines();
@@ -37,6 +37,7 @@ export function createRunProgress(io: CliIo, results: CliStream): RunProgress {
     write(results, lines.join(""));
   };
   const progress = (at: string, text: string): void => {
+    if (io.quiet) return;
     const elapsed = `[${between(started, at, io.now()).padStart(6)}]`;
     write(io.stderr, `${paint(io.stderr).dim(elapsed)} ${printableText(text)}\n`);
   };
@@ -52,6 +53,7 @@ export function createRunProgress(io: CliIo, results: CliStream): RunProgress {
           return;
         }
         case "notice":
+          if (io.quiet && event.level === "info") return;
           write(results, noticeText(results, event.level, event.text, event.details));
           return;
         case "stage": {
@@ -79,7 +81,9 @@ export function createRunProgress(io: CliIo, results: CliStream): RunProgress {
       }
     },
     print: (text) => write(results, text),
-    note: (level, text) => write(io.stderr, noticeText(io.stderr, level, text)),
+    note(level, text) {
+      if (!io.quiet || level !== "info") write(io.stderr, noticeText(io.stderr, level, text));
+    },
     end() {
       flushLogs();
       live.end();
@@ -95,9 +99,9 @@ function liveText(running: ReadonlyMap<string, string>, started: string | undefi
   return `${duration(now - Date.parse(started))}  ${stages.length === 0 ? "…" : stages.join(", ")}`;
 }
 
-/** One line that is drawn again below everything else; none when standard error is no terminal. */
+/** One line that is drawn again below everything else; none when standard error is no terminal, or nobody wants it. */
 function createLiveLine(io: CliIo, text: () => string): { clear(): void; draw(): void; end(): void } {
-  if (!io.stderr.isTerminal) return { clear() {}, draw() {}, end() {} };
+  if (!io.stderr.isTerminal || io.quiet) return { clear() {}, draw() {}, end() {} };
   const width = Math.max(10, (io.columns ?? 80) - 1);
   let ended = false;
   const clear = (): void => io.stderr.write("\r\x1b[2K");

@@ -1,9 +1,19 @@
-/** What the choice of an engine is made from. */
+/** What the choice of an engine is made from. What is empty counts as not given: `undefined`. */
 export interface EngineFacts {
+  /** `--engine`. */
+  readonly option: string | undefined;
+  /** `--server`: a URL. */
+  readonly serverOption: string | undefined;
   /** `BODYWORK_ENGINE`. */
   readonly variable: string | undefined;
+  /** `BODYWORK_SERVER`: a URL. */
+  readonly serverVariable: string | undefined;
+  /** URL of the server of `bodywork login`. */
+  readonly login: string | undefined;
   /** `engine:` of the user's settings. */
   readonly setting: string | undefined;
+  /** Where a deployment of the name that the command is about lives already. */
+  readonly livesOn: "local" | "kubernetes" | undefined;
   /** `KUBECONFIG`, when set. */
   readonly kubeconfigVariable: string | undefined;
   /** Whether a kubeconfig can be read, and where. */
@@ -16,19 +26,57 @@ export interface EngineFacts {
 
 export type EngineChoice =
   | { readonly engine: "local" | "kubernetes"; readonly why: string }
+  | { readonly engine: "server"; readonly url: string; readonly why: string }
   | { readonly engine: "none"; readonly why: string; readonly hint: string };
 
 /**
- * Which engine a command acts on. What the user says wins; a kubeconfig or in-cluster credentials mean the cluster; a
+ * Which engine a command acts on. What the command line says wins over the environment, that over `bodywork login` and
+ * the settings. Else a deployment stays where it lives; a kubeconfig or in-cluster credentials mean the cluster; a
  * machine with neither is its own engine, except in CI: a job must not go green by deploying to a machine that is
  * thrown away.
  */
 export function chooseEngine(facts: EngineFacts): EngineChoice {
-  const named = facts.variable ?? facts.setting;
-  const where = facts.variable === undefined ? "engine in the settings" : "BODYWORK_ENGINE";
-  if (named === "local" || named === "kubernetes") return { engine: named, why: `${where} is ${named}` };
-  if (named !== undefined) {
-    return { engine: "none", why: `${where} is "${named}"`, hint: "Use local or kubernetes." };
+  return chosenByUser(facts) ?? found(facts);
+}
+
+function chosenByUser(facts: EngineFacts): EngineChoice | undefined {
+  const { option, serverOption, variable, serverVariable, login, setting } = facts;
+  return (
+    either({ name: "--engine", value: option }, { name: "--server", value: serverOption }) ??
+    either(
+      { name: "BODYWORK_ENGINE", value: variable },
+      { name: "BODYWORK_SERVER", value: serverVariable },
+    ) ??
+    (login === undefined
+      ? undefined
+      : { engine: "server", url: login, why: "bodywork login has chosen it" }) ??
+    either({ name: "engine in the settings", value: setting })
+  );
+}
+
+interface Named {
+  readonly name: string;
+  readonly value: string | undefined;
+}
+
+/** The engine that is named, or the server; both at once contradict each other. */
+function either(engine: Named, server?: Named): EngineChoice | undefined {
+  const { value } = engine;
+  if (value !== undefined && server?.value !== undefined) {
+    const why = `${engine.name} is ${value}, and ${server.name} is ${server.value}`;
+    return { engine: "none", why, hint: `Give ${engine.name} or ${server.name}, not both.` };
+  }
+  if (server?.value !== undefined)
+    return { engine: "server", url: server.value, why: `${server.name} names it` };
+  if (value === undefined) return undefined;
+  if (value === "local" || value === "kubernetes")
+    return { engine: value, why: `${engine.name} is ${value}` };
+  return { engine: "none", why: `${engine.name} is "${value}"`, hint: "Use local or kubernetes." };
+}
+
+function found(facts: EngineFacts): EngineChoice {
+  if (facts.livesOn !== undefined) {
+    return { engine: facts.livesOn, why: "the deployment lives there" };
   }
   if (facts.kubeconfigFile !== undefined) {
     return { engine: "kubernetes", why: `there is a kubeconfig at ${facts.kubeconfigFile}` };
@@ -38,14 +86,14 @@ export function chooseEngine(facts: EngineFacts): EngineChoice {
     return {
       engine: "none",
       why: `KUBECONFIG is ${facts.kubeconfigVariable}, which can't be read`,
-      hint: "Mend KUBECONFIG, or set BODYWORK_ENGINE=local to deploy on this machine.",
+      hint: "Mend KUBECONFIG, or deploy on this machine with: --engine local",
     };
   }
   if (facts.ci) {
     return {
       engine: "none",
       why: "this is a CI job (CI is set) without a kubeconfig: a deployment would live on the job's own machine",
-      hint: "Give the job a kubeconfig, or set BODYWORK_ENGINE=local if that is what you want.",
+      hint: "Give the job a kubeconfig, or BODYWORK_SERVER and BODYWORK_TOKEN; --engine local if its own machine is what you want.",
     };
   }
   return { engine: "local", why: "there is no kubeconfig on this machine" };

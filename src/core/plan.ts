@@ -1,6 +1,8 @@
 import { stageGraph } from "./dag.ts";
 import type { Project, Stage } from "./project.ts";
 import type { RunCommit, ServiceStatus } from "./run-state.ts";
+import type { SecretReference } from "./secret-state.ts";
+import { type StageSecrets, secretsOfStage } from "./stage-secrets.ts";
 
 /** What the plan is made from; nothing else decides what a run does. */
 export interface PlanInput {
@@ -12,12 +14,16 @@ export interface PlanInput {
   readonly services: readonly ServiceStatus[];
   /** Path in the repository → content, for the stages that name a requirements file. */
   readonly requirementsFiles: ReadonlyMap<string, string>;
+  readonly secretsGroup: string;
+  readonly secrets: StageSecrets;
 }
 
 /** Everything a run will do, before anything is done. Plain data. */
 export interface Plan {
   readonly deployment: string;
   readonly namespace: string;
+  /** The group its secrets, and the ssh key of its repository, are in. */
+  readonly secretsGroup: string;
   /** The number the release gets when the run succeeds. */
   readonly release: number;
   readonly nodes: readonly PlannedStage[];
@@ -41,6 +47,8 @@ export interface PlannedStage {
   };
   /** Added to the stage's environment. */
   readonly variables: Readonly<Record<string, string>>;
+  /** Variable → where its value is. */
+  readonly secrets: Readonly<Record<string, SecretReference>>;
 }
 
 /** Decides what a run of this commit does. The project must have no problems that refuse it. */
@@ -61,6 +69,7 @@ export function planDeployment(input: PlanInput): Plan {
       notebook: stage.modulePath.endsWith(".ipynb"),
     },
     variables: { GIT_COMMIT_HASH: commit.shortHash },
+    secrets: secretsOfStage(input.secrets, stage.name),
   });
 
   const nodes = stageGraph(project).flatMap(({ id, stage, after }) => {
@@ -74,6 +83,7 @@ export function planDeployment(input: PlanInput): Plan {
   return {
     deployment: name,
     namespace,
+    secretsGroup: input.secretsGroup,
     release: input.lastRelease + 1,
     nodes,
     removals: input.services.filter(
@@ -82,4 +92,9 @@ export function planDeployment(input: PlanInput): Plan {
     ),
     onFailure: hook === undefined ? undefined : plannedStage(`on failure: ${hook.name}`, hook, []),
   };
+}
+
+/** Everything that a run may start: the stages of the DAG, and the failure stage. */
+export function plannedStages({ nodes, onFailure }: Plan): readonly PlannedStage[] {
+  return onFailure === undefined ? nodes : [...nodes, onFailure];
 }

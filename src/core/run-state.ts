@@ -29,8 +29,6 @@ export interface DeployRequest {
   readonly url: string;
   /** Branch, tag or commit; undefined means the remote's default branch. */
   readonly branch: string | undefined;
-  /** Absolute path of a private key file. */
-  readonly sshKeyFile?: string | undefined;
   readonly acceptHostKey?: string | undefined;
   /** Warnings refuse the deployment. */
   readonly strict: boolean;
@@ -87,9 +85,15 @@ export interface Run {
   /** The number the release gets (or got) when the run succeeds. */
   readonly release: number | undefined;
   readonly stages: readonly StageRun[];
+  /** The group its secrets are in; known with the namespace. */
+  readonly secretsGroup?: string | undefined;
+  /** Stage → variable → where its value is, decided once: a run that is gone on with has the same values as before. */
+  readonly secrets?: Readonly<Record<string, Readonly<Record<string, SecretReference>>>> | undefined;
   /** Services this run has replaced, with what served before; written before each replacement begins. */
   readonly changed: readonly ChangedService[];
   readonly cancelRequested: boolean;
+  /** Who has the turn of its namespace, while it waits for it: `run 20261123-190512345-k3f9`. */
+  readonly waitingFor?: string | undefined;
 }
 
 export interface ChangedService {

@@ -16,6 +16,32 @@ const settingsSchema = z.strictObject({
   insecure_git_hosts: z.array(z.string().min(1)).default([]),
   /** Batch stages of one run that may run at once; 8 or twice the number of cores, whichever is more, by default. */
   max_parallel_stages: z.int().min(1).optional(),
+  jobs: z
+    .strictObject({
+      /** Seconds until the second run of a job; doubled with each further one, up to 6 minutes, as Kubernetes does it. */
+      retry_delay_seconds: z.number().min(0).default(10),
+    })
+    .prefault({}),
+  /** For clients on other machines. */
+  api: z
+    .strictObject({
+      /** `HOST:PORT`, or `[::]:PORT`; without it only this machine's own commands reach the server. */
+      listen: z
+        .string()
+        .regex(/^(\[[0-9A-Fa-f:.]+\]|[^\s:/@[\]]+):\d{1,5}$/, "must be HOST:PORT")
+        .optional(),
+      /** Files in PEM, in the home folder unless absolute: the certificate with those that sign it, and its key. */
+      tls_cert: z.string().min(1).optional(),
+      tls_key: z.string().min(1).optional(),
+      /** Further names and addresses by which clients call it. */
+      hosts: z.array(z.string().min(1)).default([]),
+      /** Listen beyond this machine without TLS: a proxy before it does that. */
+      insecure: z.boolean().default(false),
+    })
+    .refine((api) => (api.tls_cert === undefined) === (api.tls_key === undefined), {
+      message: "tls_cert and tls_key go together",
+    })
+    .prefault({}),
   git: z
     .strictObject({
       /** Seconds that a fetch may take. */
@@ -27,6 +53,7 @@ const settingsSchema = z.strictObject({
 });
 
 export type Settings = z.infer<typeof settingsSchema>;
+export type ApiSettings = Settings["api"];
 
 /** Reads the text of the settings file. Throws `usage` with every problem: settings are ours, not a pipeline's. */
 export function parseSettings(text: string, file: string): Settings {
@@ -38,9 +65,10 @@ export function parseSettings(text: string, file: string): Settings {
   });
 }
 
-const keys = Object.keys(settingsSchema.shape).flatMap((key) =>
-  key === "git" ? Object.keys(settingsSchema.shape.git.unwrap().shape).map((below) => `git.${below}`) : [key],
-);
+const keys = Object.entries(settingsSchema.shape).flatMap(([key, schema]) => {
+  const below = schema instanceof z.ZodPrefault ? (schema.unwrap() as z.ZodObject).shape : undefined;
+  return below === undefined ? [key] : Object.keys(below).map((name) => `${key}.${name}`);
+});
 
 function readValues(text: string, file: string): unknown {
   const document = parseDocument(text);

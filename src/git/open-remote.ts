@@ -8,7 +8,7 @@ import { type FetchTrouble, fetchFailure, fetchTroubleOf, wordsOf } from "./fetc
 import { acceptHostKey } from "./find-host-keys.ts";
 import { type GitMachine, runGit } from "./git-command.ts";
 import { packBytes, removeBegunPacks, removeLeftLocks } from "./mirror.ts";
-import { type RemoteAccess, reachRemote, readSshKey } from "./remote-access.ts";
+import { type RemoteAccess, reachRemote } from "./remote-access.ts";
 import type { RepositoryUrl } from "./repository-url.ts";
 import { askUsersGit, usersHttpSettings, usersSafeDirectories } from "./users-git.ts";
 
@@ -56,7 +56,7 @@ export async function openRemote(
         : isHttp && parts.askingHosts.has(url.host)
           ? await askUsersGit(machine, url, signal)
           : undefined,
-    sshKey: url.protocol === "ssh" ? readSshKey(url, request) : undefined,
+    sshKey: url.protocol === "ssh" ? request.sshKey?.trim() || undefined : undefined,
     acceptedHostsFile,
     homeFolder: parts.homeFolder,
     httpSettings: isHttp ? await usersHttpSettings(machine, signal) : [],

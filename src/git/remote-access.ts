@@ -1,12 +1,11 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 
-import { asFailure, Failure } from "../core/failure.ts";
 import { textIfThere } from "../lib/read-if-there.ts";
 import type { GitCall } from "./git-command.ts";
 import { forgeKnownHosts } from "./host-keys.ts";
-import type { RepositoryUrl, SshUrl } from "./repository-url.ts";
+import type { RepositoryUrl } from "./repository-url.ts";
 import type { Credentials } from "./users-git.ts";
 
 /** How one remote is reached. */
@@ -49,28 +48,6 @@ export function reachRemote(url: RepositoryUrl, access: RemoteAccess, callFolder
           ...credentialVariables(`${url.protocol}://`, url.host, access.credentials, callFolder),
         },
       };
-  }
-}
-
-/** The key's text: what was given, else what is in the file. Fails: repository-access. */
-export function readSshKey(
-  url: SshUrl,
-  given: { readonly sshKey?: string | undefined; readonly sshKeyFile?: string | undefined },
-): string | undefined {
-  const { sshKey, sshKeyFile } = given;
-  if (sshKey !== undefined && sshKey.trim() !== "") return sshKey;
-  if (sshKeyFile === undefined) return undefined;
-  try {
-    return readFileSync(sshKeyFile, "utf8");
-  } catch (error) {
-    throw new Failure(
-      "repository-access",
-      `Failed to setup SSH for ${url.host}: cannot read the private key ${sshKeyFile} (${asFailure(error).message}).`,
-      {
-        hint: "Name a private key with --ssh PATH, or put its text into BODYWORK_GIT_SSH_PRIVATE_KEY.",
-        cause: error,
-      },
-    );
   }
 }
 

@@ -1,116 +1,115 @@
-import { type IncomingMessage, request } from "node:http";
-import { createInterface } from "node:readline";
-
-import { Failure } from "../core/failure.ts";
-import type { RunEvent } from "../core/run-state.ts";
-import type { Actions, ServerStatus } from "../operations/operations.ts";
-import type { EnvironmentRecord } from "../ports/environments.ts";
-import { failureFromResponse } from "./failure-response.ts";
-
-/** Where a server is and how to be let in. */
-export interface ServerAddress {
-  /** `http://127.0.0.1:PORT` */
-  readonly api: string;
-  readonly token: string;
-}
+import { type SecretData, SecretValue } from "../core/secret-value.ts";
+import type {
+  Operations,
+  RepositoryCredentials,
+  RevealedSecret,
+  ServerStatus,
+} from "../operations/operations.ts";
+import type { CreatedToken, ServerAdmin } from "../operations/server-admin.ts";
+import { createConnection, type ServerAddress } from "./connection.ts";
 
 /** A server's verbs over HTTP. Every call fails with server-unreachable when nobody answers. */
-export interface ServerClient extends Actions {
+export interface ServerClient extends Operations, ServerAdmin {
   status(): Promise<ServerStatus>;
   listen(address: string): Promise<ServerStatus>;
   stop(options: { readonly services: boolean }): Promise<void>;
 }
 
 /** Milliseconds that a server may take to say how it is. */
-const statusTime = 5_000;
+const statusTime = 10_000;
+const root = "/api/v1";
 
-/** `sshKey` goes with each deployment and is stored nowhere. */
-export function createClient(address: ServerAddress, sshKey?: string): ServerClient {
-  const call = async <T>(method: string, path: string, body?: unknown): Promise<T> => {
-    return (await json(await send(address, method, path, body), address)) as T;
-  };
+/** Fails: usage when the address may not be used. */
+export function createClient(address: ServerAddress): ServerClient {
+  const { json, lines, bytes } = createConnection(address);
   return {
-    async status() {
-      // Who does not answer this is not to be waited for: it asks nothing of the server.
-      const response = await send(address, "GET", "/v1/server", undefined, AbortSignal.timeout(statusTime));
-      return (await json(response, address)) as ServerStatus;
-    },
-    listen: (listen) => call("PUT", "/v1/server/listen", { listen }),
+    // Who does not answer this is not to be waited for: it asks nothing of the server.
+    status: () => json("GET", `${root}/server`, undefined, AbortSignal.timeout(statusTime)),
+    listen: (listen) => json("PUT", `${root}/server/listen`, { listen }),
     async stop(options) {
-      await call("POST", "/v1/server/stop", options);
+      await json("POST", `${root}/server/stop`, options);
     },
-    deploy: (deployment) => call("POST", "/v1/runs", { request: deployment, sshKey }),
+
+    deploy: (request, credentials) =>
+      json("POST", `${root}/runs`, { request, credentials: sent(credentials) }),
+    plan: (request, credentials) =>
+      json("POST", `${root}/plans`, { request, credentials: sent(credentials) }),
+    followRun: (runId, after, signal) => lines(path`/runs/${runId}/events` + query({ after }), signal),
     async cancelRun(runId, why) {
-      await call("POST", `/v1/runs/${encodeURIComponent(runId)}/cancel`, { why });
+      await json("POST", path`/runs/${runId}/cancel`, { why });
     },
-    deleteDeployment: (name) => call("DELETE", `/v1/deployments/${encodeURIComponent(name)}`),
-    cleanEnvironments: (options): Promise<readonly EnvironmentRecord[]> =>
-      call("POST", "/v1/environments/clean", options),
-    async *followRun(runId, after, signal) {
-      const path = `/v1/runs/${encodeURIComponent(runId)}/events?after=${after}`;
-      const response = await send(address, "GET", path, undefined, signal);
-      try {
-        for await (const line of createInterface({ input: response })) {
-          if (line !== "") yield JSON.parse(line) as RunEvent;
-        }
-        if (!response.complete) throw new Error("the connection was lost");
-      } catch (error) {
-        if (signal?.aborted !== true) throw unreachable(address, error);
-      } finally {
-        response.destroy();
-      }
+    deleteDeployment: (name) => json("DELETE", path`/deployments/${name}`),
+    deleteService: (deployment, service) =>
+      json("DELETE", path`/deployments/${deployment}/services/${service}`),
+    cleanEnvironments: (options) => json("POST", `${root}/environments/clean`, options),
+
+    createJob: (job, credentials) => json("POST", `${root}/jobs`, { ...job, credentials: sent(credentials) }),
+    deleteJob: (id) => json("DELETE", path`/jobs/${id}`),
+    createCronjob: (spec, credentials) =>
+      json("POST", `${root}/cronjobs`, { spec, credentials: sent(credentials) }),
+    updateCronjob: (name, change, credentials) =>
+      json("PATCH", path`/cronjobs/${name}`, { change, credentials: sent(credentials) }),
+    deleteCronjob: (name) => json("DELETE", path`/cronjobs/${name}`),
+
+    createSecret: (group, name, data) =>
+      json("POST", `${root}/secrets`, { group, name, data: revealed(data) }),
+    updateSecret: (group, name, data) =>
+      json("PATCH", path`/secrets/${group}/${name}`, { data: revealed(data) }),
+    deleteSecret: (group, name) => json("DELETE", path`/secrets/${group}/${name}`),
+    deleteSecretGroup: (group) => json("DELETE", path`/secrets/${group}`),
+    async readSecrets(filter) {
+      const secrets = await json<readonly SentSecret[]>("POST", `${root}/secrets/reveal`, filter);
+      return secrets.map((secret): RevealedSecret => ({ ...secret, data: concealed(secret.data) }));
     },
+
+    deployments: (filter) => json("GET", `${root}/deployments${query(filter)}`),
+    runs: (filter) => json("GET", `${root}/runs${query(filter)}`),
+    run: (id) => json("GET", path`/runs/${id}`),
+    logs: ({ deployment, stage, runId, tail, follow }, signal) =>
+      lines(`${root}/logs${query({ deployment, stage, run: runId, tail, follow })}`, signal),
+    environments: () => json("GET", `${root}/environments`),
+    secrets: (filter) => json("GET", `${root}/secrets${query(filter)}`),
+    cronjobs: (filter) => json("GET", `${root}/cronjobs${query(filter)}`),
+    jobs: ({ cronjob, limit }) =>
+      json("GET", `${root}/jobs${query(cronjob === null ? { async: true, limit } : { cronjob, limit })}`),
+    jobLog: (id) => lines(path`/jobs/${id}/log`),
+
+    async createToken(wanted) {
+      const { record, token } = await json<SentToken>("POST", `${root}/server/tokens`, wanted);
+      return { record, token: new SecretValue(token) };
+    },
+    tokens: () => json("GET", `${root}/server/tokens`),
+    revokeToken: (id) => json("DELETE", path`/server/tokens/${id}`),
+    audit: (filter) => json("GET", `${root}/server/audit${query(filter)}`),
+    backup: () => bytes(`${root}/server/backup`),
+    rotateKey: () => json("POST", `${root}/server/rotate-key`),
   };
 }
 
-async function send(
-  { api, token }: ServerAddress,
-  method: string,
-  path: string,
-  body: unknown,
-  signal?: AbortSignal,
-): Promise<IncomingMessage> {
-  const text = body === undefined ? undefined : JSON.stringify(body);
-  const response = await new Promise<IncomingMessage>((resolve, reject) => {
-    const asked = request(
-      `${api}${path}`,
-      {
-        method,
-        agent: false,
-        headers: {
-          authorization: `Bearer ${token}`,
-          ...(text === undefined
-            ? {}
-            : { "content-type": "application/json", "content-length": Buffer.byteLength(text) }),
-        },
-        ...(signal === undefined ? {} : { signal }),
-      },
-      resolve,
-    );
-    asked.once("error", (error) => reject(unreachable({ api, token }, error)));
-    asked.end(text);
-  });
-  if ((response.statusCode ?? 500) < 300) return response;
-  throw failureFromResponse(
-    response.statusCode ?? 500,
-    await json(response, { api, token }).catch(() => undefined),
-  );
+type SentSecret = Omit<RevealedSecret, "data"> & { readonly data: Readonly<Record<string, string>> };
+type SentToken = Omit<CreatedToken, "token"> & { readonly token: string };
+
+/** Below the API's root, with what is filled in as one part each, whatever characters it has. */
+function path(texts: TemplateStringsArray, ...values: readonly string[]): string {
+  return root + String.raw({ raw: texts }, ...values.map(encodeURIComponent));
 }
 
-async function json(response: IncomingMessage, from: ServerAddress): Promise<unknown> {
-  const chunks: Buffer[] = [];
-  try {
-    for await (const chunk of response) chunks.push(chunk as Buffer);
-    return JSON.parse(Buffer.concat(chunks).toString("utf8"));
-  } catch (error) {
-    throw unreachable(from, error);
+function query(values: Readonly<Record<string, string | number | boolean | undefined>>): string {
+  const given = new URLSearchParams();
+  for (const [key, value] of Object.entries(values)) {
+    if (value !== undefined) given.append(key, String(value));
   }
+  return given.size === 0 ? "" : `?${given}`;
 }
 
-function unreachable({ api }: ServerAddress, cause: unknown): Failure {
-  const text = cause instanceof Error ? cause.message : String(cause);
-  return new Failure("server-unreachable", `Cannot reach the Bodywork server at ${api}: ${text}.`, {
-    hint: "Runs go on without the command line. See: bodywork server status",
-    cause,
-  });
+function sent(credentials: RepositoryCredentials | undefined) {
+  return credentials && { sshKey: credentials.sshKey.reveal(), keep: credentials.keep };
+}
+
+function revealed(data: SecretData): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(data).map(([key, value]) => [key, value.reveal()]));
+}
+
+function concealed(data: Readonly<Record<string, string>>): SecretData {
+  return Object.fromEntries(Object.entries(data).map(([key, text]) => [key, new SecretValue(text)]));
 }

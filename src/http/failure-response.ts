@@ -11,10 +11,15 @@ export interface FailureBody {
 }
 
 const statusOfKind: Record<FailureKind, number> = { fix: 422, wait: 409, retry: 503, bug: 500 };
+const statusOfCode: Partial<Record<FailureCode, number>> = {
+  "not-found": 404,
+  "not-allowed": 403,
+  "too-many-requests": 429,
+};
 
 /** HTTP status of a failure: what should happen next, in HTTP's words. */
 export function failureStatus(failure: Failure): number {
-  return failure.code === "not-found" ? 404 : statusOfKind[failure.kind];
+  return statusOfCode[failure.code] ?? statusOfKind[failure.kind];
 }
 
 export function failureBody(failure: Failure): FailureBody {

@@ -8,6 +8,7 @@ import { spawnDetached } from "../lib/spawn-detached.ts";
 import type { ServerControl, ServerStatus } from "../operations/operations.ts";
 import { createClient, type ServerClient } from "./client.ts";
 import { checkHome, prepareHome } from "./prepare-home.ts";
+import { compareVersions } from "./version-rule.ts";
 
 /** What a server leaves in its home folder (mode 0600) so that commands find it. */
 export interface ServerFile {
@@ -24,7 +25,6 @@ export interface ServerControlParts {
   /** Program and arguments that are `bodywork server run`. */
   readonly command: readonly [string, ...string[]];
   readonly environment: Readonly<Record<string, string>>;
-  readonly sshKey: string | undefined;
   /** What is known without a server. */
   readonly offlineStatus: () => Pick<ServerStatus, "ingress" | "ingressNote" | "ingressRunning">;
   readonly sleep: (milliseconds: number) => Promise<void>;
@@ -58,8 +58,8 @@ export function createServerControl(parts: ServerControlParts): LocalServer {
     checkHome(home);
     const { api, token } = readServerFile(home) ?? {};
     if (api === undefined || token === undefined) return undefined;
-    const client = createClient({ api, token }, parts.sshKey);
     try {
+      const client = createClient({ api, token });
       return { client, status: await client.status() };
     } catch {
       return undefined; // The file of a server that was killed; who has its port now knows nothing of the token.
@@ -194,21 +194,6 @@ export function removeServerFile(home: string): void {
 
 function readServerFile(home: string): ServerFile | undefined {
   return jsonIfThere<ServerFile>(join(home, fileName));
-}
-
-/** Negative when `a` is older; by numbers, so that 4.10.0 is newer than 4.9.0, and 4.0.0 is newer than 4.0.0-rc.1. */
-export function compareVersions(a: string, b: string): number {
-  const [left, right] = [versionNumbers(a), versionNumbers(b)];
-  for (let index = 0; index < Math.max(left.length, right.length); index++) {
-    const difference = (left[index] ?? 0) - (right[index] ?? 0);
-    if (difference !== 0) return difference;
-  }
-  return 0;
-}
-
-/** `4.1.0-rc.2` → 4, 1, 0, -1, 2. */
-function versionNumbers(version: string): readonly number[] {
-  return version.split(/[.-]/).map((part) => (/^\d+$/.test(part) ? Number(part) : -1));
 }
 
 function isAlive(pid: number | undefined): boolean {

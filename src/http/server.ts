@@ -1,147 +1,202 @@
-import { createHash, timingSafeEqual } from "node:crypto";
-import type { ServerResponse } from "node:http";
-
-import Fastify, { type FastifyInstance } from "fastify";
-import { z } from "zod";
+import swagger from "@fastify/swagger";
+import Fastify, { type FastifyError, type FastifyInstance, type FastifyRequest } from "fastify";
+import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from "fastify-type-provider-zod";
 
 import { asFailure, Failure } from "../core/failure.ts";
-import type { ServerStatus } from "../operations/operations.ts";
-import type { RunActions } from "../operations/run-actions.ts";
-import type { EnvironmentRecord } from "../ports/environments.ts";
+import type { Operations } from "../operations/operations.ts";
+import type { ServerAdmin } from "../operations/server-admin.ts";
+import type { AccessStore, Scope } from "../ports/access-store.ts";
+import { type Caller, createAccess } from "./access.ts";
+import { type AuditLog, createAuditLog } from "./audit-log.ts";
 import { failureBody, failureStatus } from "./failure-response.ts";
+import { createGate } from "./gate.ts";
+import type { Route } from "./route.ts";
+import { adminRoutes } from "./routes/admin.ts";
+import { cronjobRoutes } from "./routes/cronjobs.ts";
+import { deploymentRoutes } from "./routes/deployments.ts";
+import { environmentRoutes } from "./routes/environments.ts";
+import { jobRoutes } from "./routes/jobs.ts";
+import { runRoutes } from "./routes/runs.ts";
+import { secretRoutes } from "./routes/secrets.ts";
+import { type ServerProcess, serverRoutes } from "./routes/server.ts";
+import { type HealthParts, serveHealth } from "./serve-health.ts";
+import { serveRoute } from "./serve-route.ts";
+import { createTryLimit } from "./try-limit.ts";
+import { versionHeader } from "./version-rule.ts";
 
-export interface ApiParts {
-  readonly actions: RunActions;
-  /** Every request must bear it. */
-  readonly token: string;
-  readonly status: () => ServerStatus;
-  /** Moves the public listener of the ingress, `HOST:PORT`. */
-  readonly listen: (address: string) => Promise<void>;
-  /** Ends this process soon after it returns; the services too when asked. */
-  readonly stop: (options: { readonly services: boolean }) => Promise<void>;
+declare module "fastify" {
+  interface FastifyContextConfig {
+    /** What a token needs for the route; `anyone` asks for none. */
+    scope?: Scope | "anyone";
+  }
 }
 
-const deployBody = z.object({
-  request: z.object({
-    url: z.string().min(1).max(4096),
-    branch: z.string().max(1024).optional(),
-    sshKeyFile: z.string().max(4096).optional(),
-    acceptHostKey: z.string().max(256).optional(),
-    strict: z.boolean(),
-    startedBy: z.string().max(64),
-  }),
-  sshKey: z.string().max(65_536).optional(),
-});
-const afterQuery = z.object({ after: z.coerce.number().int().min(0).default(0) });
-const idParams = z.object({ id: z.string().max(64) });
-const nameParams = z.object({ name: z.string().max(256) });
-const cancelBody = z.object({ why: z.string().max(256) });
-const cleanBody = z.object({ unusedDays: z.number().min(0) });
-const stopBody = z.object({ services: z.boolean() });
-const listenBody = z.object({ listen: z.string().max(256) });
+export interface ApiParts extends ServerProcess, Omit<HealthParts, "callerOf"> {
+  readonly operations: Operations;
+  readonly admin: ServerAdmin;
+  readonly access: AccessStore;
+  /** As of `createAccess`. */
+  readonly localToken: string;
+  /** As of `createGate`. */
+  readonly hosts: readonly string[];
+  readonly version: string;
+  readonly now: () => Date;
+  /** Into the server's log. */
+  readonly report: (text: string) => void;
+  /** As of `sendStream`; 15 s if left out. */
+  readonly beat?: number;
+}
+
+export interface Api {
+  readonly app: FastifyInstance;
+  /** Everything that it answers to. */
+  readonly routes: readonly ServedRoute[];
+}
+
+export interface ServedRoute {
+  readonly method: string;
+  /** The whole path, with `:name` for parameters. */
+  readonly path: string;
+  readonly scope: Scope | "anyone";
+}
+
+/** Milliseconds that a whole request may take to arrive. */
+const requestTime = 60_000;
 
 /**
- * The HTTP API of the server, for the command line on this machine: on a loopback address, with a token, and only for
- * the host names of loopback (a page in the user's browser can reach neither). Runs are followed as JSON lines.
+ * The HTTP API of the server, for commands on this machine and on others: `/api/v1`, described by its own
+ * `/api/v1/openapi.json`. Nothing is answered to who has no token, but how the server is.
  */
-export function createApi(parts: ApiParts): FastifyInstance {
-  const api = Fastify({ bodyLimit: 1024 * 1024, forceCloseConnections: true });
-  const wanted = digest(`Bearer ${parts.token}`);
-  api.addHook("onRequest", async (request, reply) => {
-    if (!["127.0.0.1", "localhost", "[::1]"].includes(hostOf(request.headers.host))) {
-      return reply.code(421).send(failureBody(new Failure("usage", "This address is not served here.")));
-    }
-    if (!timingSafeEqual(digest(request.headers.authorization ?? ""), wanted)) {
-      return reply.code(401).send(failureBody(new Failure("usage", "The token is missing or wrong.")));
-    }
+export async function createApi(parts: ApiParts): Promise<Api> {
+  const app = Fastify({
+    bodyLimit: 4 * 1024 * 1024,
+    forceCloseConnections: true,
+    exposeHeadRoutes: false,
+    requestTimeout: requestTime,
+    routerOptions: { maxParamLength: 1024 },
   });
-  api.setErrorHandler((error, _request, reply) => {
+  const callers = new WeakMap<FastifyRequest, Caller>();
+  const audit = createAuditLog({ store: parts.access, now: parts.now, report: parts.report });
+  const routes = listRoutes(app);
+  app.setValidatorCompiler(validatorCompiler);
+  app.setSerializerCompiler(serializerCompiler);
+  // A page may send text to another site without asking; of documents in JSON the browser asks first.
+  app.removeContentTypeParser("text/plain");
+  guard(app, callers, audit, parts);
+  answerFailures(app, parts.report);
+  await describe(app, parts.version);
+
+  const callerOf = (request: FastifyRequest): Caller => {
+    const caller = callers.get(request);
+    if (caller === undefined) throw new Error(`nobody was let in to ${request.url}`);
+    return caller;
+  };
+  for (const route of tableOf(parts)) {
+    serveRoute(app, route, { audit, beat: parts.beat ?? 15_000, callerOf, fromOf });
+  }
+  serveHealth(app, { ...parts, callerOf: (request) => callers.get(request) });
+  app.get("/api/v1/openapi.json", { config: { scope: "read" }, schema: { hide: true } }, async () =>
+    app.swagger(),
+  );
+  await app.ready();
+  return { app, routes };
+}
+
+function tableOf(parts: ApiParts): readonly Route[] {
+  return [
+    ...runRoutes(parts.operations),
+    ...deploymentRoutes(parts.operations),
+    ...jobRoutes(parts.operations),
+    ...cronjobRoutes(parts.operations),
+    ...secretRoutes(parts.operations),
+    ...environmentRoutes(parts.operations),
+    ...serverRoutes(parts),
+    ...adminRoutes(parts.admin),
+  ];
+}
+
+/** Fills as routes are added. One that does not say whom it lets in is not added. */
+function listRoutes(app: FastifyInstance): readonly ServedRoute[] {
+  const routes: ServedRoute[] = [];
+  app.addHook("onRoute", ({ method, url, config }) => {
+    const scope = config?.scope;
+    if (scope === undefined) throw new Error(`The route ${method} ${url} has no scope.`);
+    for (const one of [method].flat()) routes.push({ method: one, path: url, scope });
+  });
+  return routes;
+}
+
+function guard(
+  app: FastifyInstance,
+  callers: WeakMap<FastifyRequest, Caller>,
+  audit: AuditLog,
+  parts: ApiParts,
+): void {
+  const access = createAccess({ store: parts.access, localToken: parts.localToken, now: parts.now });
+  const gate = createGate({ ...parts, access });
+  // A right token of too small a scope may be used over and over: the audit log tells of the first uses.
+  const tellings = createTryLimit({ most: 10, milliseconds: 60_000, now: () => parts.now().getTime() });
+  app.addHook("onRequest", async (request, reply) => {
+    reply.header(versionHeader, parts.version).header("cache-control", "no-store");
+    const from = fromOf(request);
+    const { method, headers, routeOptions } = request;
+    const admission = gate({ method, headers, from, scope: routeOptions.config.scope });
+    if (admission.kind === "in") {
+      if (admission.caller !== undefined) callers.set(request, admission.caller);
+      return;
+    }
+    const { status, failure, told } = admission;
+    if (told !== undefined && tellings.take(`${told} ${from}`)) {
+      const on = `${method} ${routeOptions.url ?? "(no route)"}`;
+      audit.tell({ who: told, from, what: "refused token", on, result: failure.code });
+    }
+    if (status === 401) reply.header("www-authenticate", "Bearer");
+    if (status === 429) reply.header("retry-after", "60");
+    return reply.code(status).send(failureBody(failure));
+  });
+}
+
+function answerFailures(app: FastifyInstance, report: (text: string) => void): void {
+  app.setErrorHandler((error, request, reply) => {
     const failure = failureOf(error);
+    if (failure.kind === "bug") {
+      report(`${request.method} ${request.routeOptions.url}: ${(error as Error).stack ?? error}`);
+    }
     return reply.code(failureStatus(failure)).send(failureBody(failure));
   });
-  api.setNotFoundHandler((request, reply) => {
+  app.setNotFoundHandler((request, reply) => {
     const failure = new Failure("not-found", `The API has no ${request.method} ${request.url}.`);
     return reply.code(failureStatus(failure)).send(failureBody(failure));
   });
-
-  api.get("/v1/server", async () => parts.status());
-  api.post("/v1/server/stop", async (request) => {
-    await parts.stop(stopBody.parse(request.body));
-    return {};
-  });
-  api.put("/v1/server/listen", async (request) => {
-    await parts.listen(listenBody.parse(request.body).listen);
-    return parts.status();
-  });
-  api.post("/v1/runs", async (request, reply) => {
-    const body = deployBody.parse(request.body);
-    const { branch } = body.request;
-    const accepted = await parts.actions.deploy({ ...body.request, branch }, body.sshKey);
-    return reply.code(202).send(accepted);
-  });
-  api.get("/v1/runs/:id/events", async (request, reply) => {
-    const { id } = idParams.parse(request.params);
-    const { after } = afterQuery.parse(request.query);
-    const gone = new AbortController();
-    const events = parts.actions.followRun(id, after, gone.signal);
-    reply.hijack();
-    const out = reply.raw;
-    out.once("close", () => gone.abort());
-    out.writeHead(200, { "content-type": "application/x-ndjson" });
-    out.flushHeaders();
-    try {
-      for await (const event of events) {
-        if (gone.signal.aborted) break;
-        if (!out.write(`${JSON.stringify(event)}\n`)) await drained(out);
-      }
-      out.end();
-    } catch {
-      out.destroy(); // Cut short, it is not taken for the end of the run.
-    }
-  });
-  api.post("/v1/runs/:id/cancel", async (request, reply) => {
-    await parts.actions.cancelRun(idParams.parse(request.params).id, cancelBody.parse(request.body).why);
-    return reply.code(202).send({});
-  });
-  api.delete("/v1/deployments/:name", async (request) =>
-    parts.actions.deleteDeployment(nameParams.parse(request.params).name),
-  );
-  api.post(
-    "/v1/environments/clean",
-    async (request): Promise<readonly EnvironmentRecord[]> =>
-      parts.actions.cleanEnvironments(cleanBody.parse(request.body)),
-  );
-  return api;
 }
 
-/** What our own schemas and the HTTP server's say of a request is the caller's to mend. */
+async function describe(app: FastifyInstance, version: string): Promise<void> {
+  await app.register(swagger, {
+    openapi: {
+      openapi: "3.1.0",
+      info: {
+        title: "Bodywork",
+        version,
+        description:
+          'A failure is `{"error": {"code", "message", "hint", "details"}}`. Streams are JSON lines: an empty one is a sign of life, a failure is the last.',
+      },
+      components: { securitySchemes: { token: { type: "http", scheme: "bearer" } } },
+      security: [{ token: [] }],
+    },
+    transform: jsonSchemaTransform,
+  });
+}
+
+/** What our schemas and the HTTP server say of a request is the caller's to mend. */
 function failureOf(error: unknown): Failure {
-  if (error instanceof z.ZodError) {
-    return new Failure("usage", `The request is not of the API's form: ${z.prettifyError(error)}`);
-  }
-  if (error instanceof Error && "statusCode" in error && Number(error.statusCode) < 500) {
-    return new Failure("usage", `The request is not of the API's form: ${error.message}`);
+  const { statusCode, message } = error as FastifyError;
+  if (statusCode !== undefined && statusCode < 500) {
+    return new Failure("usage", `The request is not of the API's form: ${message}`);
   }
   return asFailure(error);
 }
 
-/** Until more can be written, or nobody reads any more. */
-function drained(out: ServerResponse): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      out.off("drain", done);
-      out.off("close", done);
-      resolve();
-    };
-    out.once("drain", done);
-    out.once("close", done);
-  });
-}
-
-function digest(text: string): Buffer {
-  return createHash("sha256").update(text).digest();
-}
-
-function hostOf(header: string | undefined): string {
-  return (header ?? "").replace(/:\d+$/, "");
+/** An IPv4 address that came to an IPv6 socket is written as such. */
+function fromOf({ ip }: FastifyRequest): string {
+  return ip.replace(/^::ffff:(?=\d+\.)/, "");
 }

@@ -13,6 +13,8 @@ export interface CommandOptions {
   readonly signal?: AbortSignal;
   /** Standard output and error as they come, for progress. */
   readonly onOutput?: (text: string) => void;
+  /** The program writes to our own standard output and error, as it likes; nothing of it is kept. */
+  readonly inheritOutput?: true;
   /** Bytes kept of each stream (the command goes on, the rest is dropped); 64 MiB by default. */
   readonly maxOutput?: number;
 }
@@ -47,6 +49,7 @@ export async function runCommand(
     detached: true,
     buffer: false,
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    ...(options.inheritOutput ? { stdout: "inherit" as const, stderr: "inherit" as const } : {}),
     ...(options.input === undefined ? { stdin: "ignore" as const } : { input: options.input }),
   });
   const stdout = keepOutput(running.stdout, options);

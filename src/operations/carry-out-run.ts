@@ -1,10 +1,12 @@
 import { asFailure } from "../core/failure.ts";
-import type { Plan } from "../core/plan.ts";
+import { type Plan, plannedStages } from "../core/plan.ts";
+import type { SecretValue } from "../core/secret-value.ts";
 import type { Artifacts } from "../ports/artifacts.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Engine } from "../ports/engine.ts";
 import type { Environments } from "../ports/environments.ts";
 import type { RunStore } from "../ports/run-store.ts";
+import type { SecretReader, Secrets } from "../ports/secrets.ts";
 import type { Source } from "../ports/source.ts";
 import { carryOutStages, waitingStage } from "./carry-out-stages.ts";
 import { endFailedRun } from "./end-failed-run.ts";
@@ -19,6 +21,8 @@ export interface RunParts {
   readonly environments: Environments;
   readonly artifacts: Artifacts;
   readonly engine: Engine;
+  readonly secrets: Secrets;
+  readonly secretReader: SecretReader;
   readonly clock: Clock;
   readonly access: RepositoryAccess;
   /** Batch stages of one run that may run at once. */
@@ -39,8 +43,10 @@ export interface RunParts {
 export interface RepositoryAccess {
   /** With credentials, if the user wrote some; the request's own URL when undefined. */
   readonly url?: string | undefined;
-  /** Private key text for ssh, when the machine's environment has one. */
-  readonly sshKey?: string | undefined;
+  /** Private key for ssh that came with the request. */
+  readonly sshKey?: SecretValue | undefined;
+  /** The key is worth keeping in the deployment's secrets group, for later runs. */
+  readonly keep: boolean;
 }
 
 /** A run whose plan is decided, and all that is needed to carry it out. */
@@ -63,7 +69,7 @@ export async function carryOutRun(
 ): Promise<void> {
   let planned: PlannedRun | undefined;
   try {
-    planned = await planRun(recorder, parts, signal);
+    planned = await prepare(recorder, parts, signal);
     // A reason is on record as soon as the run is to end badly. It may have been ending already when the server died.
     if (recorder.run.reason === undefined && !isReleased(recorder.run, parts.store)) {
       await carryOutStages(planned, signal);
@@ -85,7 +91,7 @@ export async function carryOutRun(
   if (commit !== undefined) await parts.source.forget(commit, `run/${id}`).catch(() => {});
 }
 
-async function planRun(recorder: RunRecorder, parts: RunParts, signal: AbortSignal): Promise<PlannedRun> {
+async function prepare(recorder: RunRecorder, parts: RunParts, signal: AbortSignal): Promise<PlannedRun> {
   const { namespace, deployment } = recorder.run;
   // A run that had its turn when the server died has it again before anybody else can ask for it.
   if (namespace !== undefined && deployment !== undefined) {
@@ -95,12 +101,31 @@ async function planRun(recorder: RunRecorder, parts: RunParts, signal: AbortSign
   const prepared = await prepareRun(recorder, parts, signal);
   await parts.takeTurn(prepared.namespace, prepared.deployment, recorder, signal);
   const plan = prepared.plan();
+  useSecrets(plan, recorder, parts);
   const environments = await prepareEnvironments(plan, recorder, parts, signal);
   if (recorder.run.status === "preparing" && recorder.run.reason === undefined) {
     const stages = plan.nodes.map((node) => waitingStage(node, environments));
     recorder.update({ status: "running", release: plan.release, stages });
   }
   return { plan, environments, recorder, parts };
+}
+
+/**
+ * On record before anything else happens, for a version that no record names may be swept; and hidden in all that is
+ * recorded from here on. Fails: as `Secrets.reveal`.
+ */
+function useSecrets(plan: Plan, recorder: RunRecorder, { secrets }: RunParts): void {
+  const withSecrets = plannedStages(plan).filter((planned) => Object.keys(planned.secrets).length > 0);
+  if (withSecrets.length === 0) return;
+  if (recorder.run.secrets === undefined) {
+    recorder.update({
+      secrets: Object.fromEntries(withSecrets.map((planned) => [planned.stage.name, planned.secrets])),
+    });
+    recorder.notice("info", `Using secrets from group = ${plan.secretsGroup}`);
+  }
+  recorder.hide(
+    withSecrets.flatMap((planned) => Object.values(planned.secrets)).map((secret) => secrets.reveal(secret)),
+  );
 }
 
 function recordFailure(error: unknown, recorder: RunRecorder): void {

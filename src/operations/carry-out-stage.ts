@@ -111,6 +111,7 @@ function taskBase(planned: PlannedStage, { plan, environments, recorder }: Plann
       };
     }),
     variables: planned.variables,
+    secrets: planned.secrets,
   };
 }
 

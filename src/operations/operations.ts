@@ -200,6 +200,8 @@ export interface ServerStatus {
   readonly home: string;
   /** API address, `http://127.0.0.1:PORT`. */
   readonly api: string | undefined;
+  /** Where the API listens for other machines, `https://0.0.0.0:8443`; undefined when it does not. */
+  readonly publicApi?: string | undefined;
   /** The ingress's public address, `http://127.0.0.1:8080`; undefined when it never started. */
   readonly ingress: string | undefined;
   readonly ingressRunning: boolean;

@@ -1,5 +1,5 @@
 import { asFailure, Failure } from "../core/failure.ts";
-import type { Plan, PlannedStage } from "../core/plan.ts";
+import { type Plan, type PlannedStage, plannedStages } from "../core/plan.ts";
 import type { Environment } from "../ports/environments.ts";
 import type { RunParts } from "./carry-out-run.ts";
 import type { RunRecorder } from "./record-run.ts";
@@ -16,8 +16,7 @@ export async function prepareEnvironments(
   parts: RunParts,
   signal: AbortSignal,
 ): Promise<ReadonlyMap<string, PreparedEnvironment>> {
-  const nodes = plan.onFailure === undefined ? plan.nodes : [...plan.nodes, plan.onFailure];
-  const wanted = Map.groupBy(nodes, ({ environment }) => JSON.stringify(environment));
+  const wanted = Map.groupBy(plannedStages(plan), ({ environment }) => JSON.stringify(environment));
   const ready = new Map<string, PreparedEnvironment>();
   await Promise.all(
     [...wanted.values()].map(async (sharing) => {

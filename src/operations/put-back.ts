@@ -45,6 +45,8 @@ async function putServiceBack(
       await parts.engine.removeService(service);
       return undefined;
     }
+    // It may have been started with other versions of the secrets than the run's.
+    recorder.hide(Object.values(previous.secrets ?? {}).map((secret) => parts.secrets.reveal(secret)));
     recorder.tellStage(node, "reverted", `putting release ${previous.release} of service "${stage}" back`);
     const observer = {
       log: () => {},

@@ -1,15 +1,21 @@
 import type { Failure } from "../core/failure.ts";
+import { createMask } from "../core/mask.ts";
 import { printable } from "../core/printable.ts";
 import { finishedRunStatuses, type Run, type RunEvent, type StageRun } from "../core/run-state.ts";
+import type { SecretValue } from "../core/secret-value.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { NewRunEvent, RunStore } from "../ports/run-store.ts";
+import { maskedLines, maskedRun, maskedStage } from "./mask-record.ts";
 import type { RunFeed } from "./run-feed.ts";
 
 /**
  * The only writer of one run's record while it is carried out: every change is stored before anybody is told of it.
+ * Texts lose what is hidden before they are stored or told.
  */
 export interface RunRecorder {
   readonly run: Run;
+  /** From now on these values are masked in every text: reasons, details, notices, last lines. */
+  hide(values: readonly SecretValue[]): void;
   /** Stores the change; a new status is told as an event. */
   update(change: Partial<Omit<Run, "id">>): void;
   addStage(stage: StageRun): void;
@@ -31,6 +37,8 @@ export interface RunRecorder {
 
 export function recordRun(initial: Run, store: RunStore, feed: RunFeed, clock: Clock): RunRecorder {
   let run = initial;
+  let hidden: readonly SecretValue[] = [];
+  let mask = createMask(hidden);
   const save = (next: Run, told?: NewRunEvent): void => {
     const stored = store.saveRun(next, told === undefined ? undefined : { event: told, at: clock.now() });
     run = next;
@@ -48,8 +56,12 @@ export function recordRun(initial: Run, store: RunStore, feed: RunFeed, clock: C
     get run() {
       return run;
     },
+    hide(values) {
+      hidden = [...hidden, ...values];
+      mask = createMask(hidden);
+    },
     update(change) {
-      const next = { ...run, ...change };
+      const next = { ...run, ...maskedRun(change, mask) };
       if (next.status === run.status) {
         save(next);
         return;
@@ -58,28 +70,32 @@ export function recordRun(initial: Run, store: RunStore, feed: RunFeed, clock: C
       save(next, { kind: "run", status, ...(reason === undefined ? {} : { reason }) });
       if (finishedRunStatuses.has(status)) feed.finish(run.id);
     },
-    addStage: (stage) => save({ ...run, stages: [...run.stages, stage] }),
+    addStage: (stage) => save({ ...run, stages: [...run.stages, maskedStage(stage, mask)] }),
     stage: stageOf,
     updateStage(node, change, ofRun = {}) {
       const before = stageOf(node).status;
-      const stages = run.stages.map((stage) => (stage.node === node ? { ...stage, ...change } : stage));
+      const stages = run.stages.map((stage) =>
+        stage.node === node ? { ...stage, ...maskedStage(change, mask) } : stage,
+      );
       const { status } = change;
       const told =
         status === undefined || status === before ? undefined : { kind: "stage" as const, node, status };
-      save({ ...run, ...ofRun, stages }, told);
+      save({ ...run, ...maskedRun(ofRun, mask), stages }, told);
     },
     notice: (level, text, details) =>
       event({
         kind: "notice",
         level,
-        text: printable(text),
-        ...(details === undefined ? {} : { details: details.map((line) => printable(line)) }),
+        text: printable(mask(text)),
+        ...(details === undefined
+          ? {}
+          : { details: maskedLines(details, mask).map((line) => printable(line)) }),
       }),
     tellStage: (node, status, text) =>
-      event({ kind: "stage", node, status, ...(text === undefined ? {} : { text }) }),
+      event({ kind: "stage", node, status, ...(text === undefined ? {} : { text: mask(text) }) }),
     tellLog: (node, source, reference) => feed.follow(run.id, { node, source, reference }),
     tellText: (node, source, text) =>
-      feed.publish(run.id, { kind: "log", at: clock.now().toISOString(), node, source, text }),
+      feed.publish(run.id, { kind: "log", at: clock.now().toISOString(), node, source, text: mask(text) }),
     now: () => clock.now().toISOString(),
   };
 }

@@ -6,23 +6,37 @@ import { withoutCredentials } from "../core/url-credentials.ts";
 import { carryOutRun, type RepositoryAccess, type RunParts } from "./carry-out-run.ts";
 import { cleanEnvironments } from "./clean-environments.ts";
 import { deleteDeployment } from "./delete-deployment.ts";
-import type { DeploymentActions } from "./operations.ts";
+import { deleteService } from "./delete-service.ts";
+import type { DeploymentActions, RepositoryCredentials } from "./operations.ts";
+import { planRun } from "./plan-run.ts";
 import { type RunRecorder, recordRun } from "./record-run.ts";
 import type { RunFeed } from "./run-feed.ts";
 import { createRunQueue } from "./run-queue.ts";
-import { sweepArtifacts, sweepReleases, sweepRuns } from "./sweep.ts";
+import { sweepArtifacts, sweepReleases, sweepRuns, sweepSecrets } from "./sweep.ts";
 import { createTurns } from "./turns.ts";
 
 /** The actions as the server carries them out, and what it needs to start and stop well. */
 export interface RunActions extends DeploymentActions {
-  /** The key, and credentials in the URL, are used for this run and never stored. */
-  deploy(request: DeployRequest, sshKey?: string): Promise<{ readonly runId: string }>;
+  /**
+   * Carries out the run of that id, which is made when there is none yet, and returns it when it has ended; unfinished
+   * when it is left to the next server.
+   */
+  startRun(start: RunStart): Promise<Run>;
   /** Goes on with every run that an earlier server left unfinished. */
   resume(): void;
   /** Cancels every run that is carried out, and returns when all of them have ended. `why` is as of `cancelRun`. */
   cancelAll(why: string): Promise<void>;
   /** Runs being carried out now. */
   running(): readonly string[];
+}
+
+/** A run as a job asks for it. */
+export interface RunStart {
+  /** Of `newRunId`. */
+  readonly id: string;
+  /** Without credentials. */
+  readonly request: DeployRequest;
+  readonly access: RepositoryAccess;
 }
 
 export type SharedParts = Omit<RunParts, "takeTurn" | "access">;
@@ -43,12 +57,20 @@ export function createRunActions(parts: SharedParts, feed: RunFeed): RunActions 
   let sweeping: Promise<unknown> = Promise.resolve();
 
   return {
-    async deploy(request, sshKey) {
+    async deploy(request, credentials) {
       parts.source.check(request.url);
-      const run = newRun({ ...request, url: withoutCredentials(request.url) }, clock.now());
-      store.saveRun(run);
-      void carryOut(run, { url: request.url, sshKey });
-      return { runId: run.id };
+      const id = newRunId(clock.now());
+      begin({ id, request: forRecord(request), access: accessOf(request, credentials) });
+      return { runId: id };
+    },
+    async plan(request, credentials) {
+      parts.source.check(request.url);
+      return planRun(forRecord(request), { ...parts, access: accessOf(request, credentials) });
+    },
+    async startRun(start) {
+      if (store.run(start.id) === undefined) begin(start);
+      await carriedOut.get(start.id)?.ended;
+      return requireRun(start.id);
     },
     followRun: (runId, after, signal = new AbortController().signal) => {
       requireRun(runId);
@@ -65,12 +87,13 @@ export function createRunActions(parts: SharedParts, feed: RunFeed): RunActions 
       await sweep();
       return deleted;
     },
+    deleteService: (deployment, service) => deleteService(deployment, service, parts, turns),
     cleanEnvironments: ({ unusedDays }) => cleanEnvironments(unusedDays, parts),
     resume() {
       // Whoever had the turn when the server died has it again before anybody can wait for it.
       const order = (run: Run): number => (run.status === "reverting" ? 0 : run.status === "running" ? 1 : 2);
       const left = store.unfinishedRuns().toSorted((a, b) => order(a) - order(b));
-      for (const run of left) void carryOut(run, {});
+      for (const run of left) void carryOut(run, { keep: false });
     },
     async cancelAll(why) {
       for (const runId of carriedOut.keys()) cancel(runId, why);
@@ -78,6 +101,13 @@ export function createRunActions(parts: SharedParts, feed: RunFeed): RunActions 
     },
     running: () => [...carriedOut.keys()],
   };
+
+  /** The run is on record when this returns. */
+  function begin({ id, request, access }: RunStart): void {
+    const run = newRun(id, request, clock.now());
+    store.saveRun(run);
+    void carryOut(run, access);
+  }
 
   /** Until the run is finished, or the store is closed and the next server goes on with it. */
   async function carryOut(run: Run, access: RepositoryAccess): Promise<void> {
@@ -89,7 +119,10 @@ export function createRunActions(parts: SharedParts, feed: RunFeed): RunActions 
       ...parts,
       access,
       takeTurn: (...of) => {
-        turn ??= takeTurn(ended, ...of);
+        turn ??= takeTurn(ended, ...of).catch((error: unknown) => {
+          turn = undefined; // A run that is gone on with asks anew.
+          throw error;
+        });
         return turn;
       },
     };
@@ -151,23 +184,38 @@ export function createRunActions(parts: SharedParts, feed: RunFeed): RunActions 
     stop.abort();
   }
 
-  /** Only while nothing is carried out: a stage may be storing what is on no record yet. */
+  /** Artifacts only while nothing is carried out: a stage may be storing what is on no record yet. */
   async function sweep(): Promise<void> {
+    sweepSecrets(parts);
     if (carriedOut.size > 0) return;
     const swept = sweepArtifacts(parts);
     sweeping = swept.catch(() => {});
     await swept;
   }
 
-  function requireRun(runId: string): void {
-    if (store.run(runId) !== undefined) return;
+  function requireRun(runId: string): Run {
+    const run = store.run(runId);
+    if (run !== undefined) return run;
     throw new Failure("not-found", `There is no run ${runId}.`, { hint: "bodywork get runs" });
   }
 }
 
-function newRun(request: DeployRequest, now: Date): Run {
+/** As it may be stored: credentials in the URL are for this run alone. */
+export function forRecord(request: DeployRequest): DeployRequest {
+  return { ...request, url: withoutCredentials(request.url) };
+}
+
+/** What lets a run of that request read its repository. */
+export function accessOf(
+  { url }: Pick<DeployRequest, "url">,
+  credentials: RepositoryCredentials | undefined,
+): RepositoryAccess {
+  return { url, sshKey: credentials?.sshKey, keep: credentials?.keep ?? false };
+}
+
+function newRun(id: string, request: DeployRequest, now: Date): Run {
   return {
-    id: runId(now),
+    id,
     request,
     status: "queued",
     reason: undefined,
@@ -188,7 +236,7 @@ function newRun(request: DeployRequest, now: Date): Run {
 }
 
 /** Sorts by time, to the millisecond: `20261123-190512345-k3f9`. */
-function runId(now: Date): string {
+export function newRunId(now: Date): string {
   const [date, time] = now
     .toISOString()
     .replace(/[-:.Z]/g, "")

@@ -32,11 +32,15 @@ export function createRunQueue(turns: Turns, store: RunReader): TakeTurn {
         namespace,
         `run ${runId}`,
         AbortSignal.any([signal, mine.giveUp.signal]),
-        (holder) => recorder.notice("info", `Waiting for ${holder} to end.`),
+        (holder) => {
+          recorder.update({ waitingFor: holder });
+          recorder.notice("info", `Waiting for ${holder} to end.`);
+        },
       );
       void runEnded.then(endTurn);
     } finally {
       if (waiting.get(key) === mine) waiting.delete(key);
+      if (recorder.run.waitingFor !== undefined) recorder.update({ waitingFor: undefined });
     }
     const newer = liveRun(namespace, deployment);
     if (recorder.run.status === "preparing" && newer !== undefined && newer > runId) throw superseded(newer);

@@ -1,5 +1,7 @@
 import { asFailure, Failure } from "../core/failure.ts";
+import type { Plan } from "../core/plan.ts";
 import type { Release, Run, ServiceTask } from "../core/run-state.ts";
+import type { SecretVersion } from "../core/secret-state.ts";
 import type { RunReader } from "../ports/run-store.ts";
 import type { PlannedRun } from "./carry-out-run.ts";
 
@@ -46,6 +48,7 @@ export async function saveRelease({ plan, environments, recorder, parts }: Plann
         run.stages.filter(({ outputs }) => outputs.length > 0).map(({ node, outputs }) => [node, outputs]),
       ),
       services,
+      secrets: secretVersions(plan),
     },
     {
       namespace: plan.namespace,
@@ -54,8 +57,18 @@ export async function saveRelease({ plan, environments, recorder, parts }: Plann
       branch: run.commit.branch,
       liveRelease: plan.release,
       updatedAt: createdAt,
+      secretsGroup: plan.secretsGroup,
     },
   );
+}
+
+/** Each version once, by name; not those of a failure stage, which has not run. */
+function secretVersions({ nodes }: Plan): readonly SecretVersion[] {
+  const byName = new Map<string, SecretVersion>();
+  for (const { group, name, version } of nodes.flatMap(({ secrets }) => Object.values(secrets))) {
+    byName.set(name, { group, name, version });
+  }
+  return [...byName.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 /** The name under which the commit of a release is protected. */

@@ -1,5 +1,6 @@
 import type { RunReader } from "../ports/run-store.ts";
 import type { SharedParts } from "./run-actions.ts";
+import { secretsInUse } from "./secrets-in-use.ts";
 import { protectionOf } from "./settle-release.ts";
 
 /** Removes what batch stages have made for runs that came to nothing, and for releases and deployments that are gone. */
@@ -18,6 +19,19 @@ function keptArtifacts(store: RunReader): ReadonlySet<string> {
     .flatMap(({ outputs }) => Object.values(outputs).flat());
   const ofRuns = store.unfinishedRuns().flatMap(({ stages }) => stages.flatMap(({ outputs }) => outputs));
   return new Set([...ofReleases, ...ofRuns].map(({ digest }) => digest));
+}
+
+/** Removes versions of secrets that were replaced or deleted and that nothing needs any more, a kept release included. */
+export function sweepSecrets({
+  store,
+  engine,
+  secrets,
+}: Pick<SharedParts, "store" | "engine" | "secrets">): void {
+  const ofReleases = store
+    .deployments()
+    .flatMap(({ namespace, name }) => store.releases(namespace, name))
+    .flatMap((release) => release.secrets ?? []);
+  secrets.sweep([...secretsInUse({ store, engine }), ...ofReleases]);
 }
 
 /** Runs kept of each deployment, with their logs. */

@@ -1,6 +1,6 @@
 /** One holder a key at a time, first come first served. */
 export interface Turns {
-  /** Waits for the turn; `onWait` is told who has it. Rejects when the signal aborts first. */
+  /** Waits for the turn; `onWait` is told whose end it waits for. Rejects when the signal aborts first. */
   take(
     key: string,
     holder: string,
@@ -9,8 +9,17 @@ export interface Turns {
   ): Promise<() => void>;
 }
 
+interface Turn {
+  readonly holder: string;
+  readonly ended: Promise<void>;
+  /** Whom it waits for. */
+  before: Turn | undefined;
+  /** It waits, and will not take its turn. */
+  readonly hasGivenUp: () => boolean;
+}
+
 export function createTurns(): Turns {
-  const last = new Map<string, { readonly holder: string; readonly ended: Promise<void> }>();
+  const last = new Map<string, Turn>();
   return {
     async take(key, holder, signal, onWait) {
       const before = last.get(key);
@@ -19,16 +28,20 @@ export function createTurns(): Turns {
         end = resolve;
       });
       // Who gives up while waiting still passes the turn on only after the one before.
-      const mine = { holder, ended: Promise.all([before?.ended, ended]).then(() => {}) };
+      const passedOn = Promise.all([before?.ended, ended]).then(() => {});
+      let failed = false;
+      const mine: Turn = { holder, ended: passedOn, before, hasGivenUp: () => failed || signal.aborted };
       last.set(key, mine);
       void mine.ended.then(() => {
         if (last.get(key) === mine) last.delete(key);
       });
       if (before !== undefined) {
-        onWait(before.holder);
         try {
+          onWait(inEarnest(before).holder);
           await untilOrAborted(before.ended, signal);
+          mine.before = undefined;
         } catch (error) {
+          failed = true;
           end();
           throw error;
         }
@@ -36,6 +49,12 @@ export function createTurns(): Turns {
       return end;
     },
   };
+}
+
+/** The nearest one that has not given up. */
+function inEarnest(turn: Turn): Turn {
+  const { before, hasGivenUp } = turn;
+  return before !== undefined && hasGivenUp() ? inEarnest(before) : turn;
 }
 
 function untilOrAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {

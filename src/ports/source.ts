@@ -11,9 +11,7 @@ export interface RepositoryRequest {
   readonly url: string;
   /** A branch, tag or commit (by 7 to 40 of its hex digits); the remote's default branch when undefined. */
   readonly ref: string | undefined;
-  /** A private key file (`--ssh PATH`). */
-  readonly sshKeyFile?: string | undefined;
-  /** The text of a private key (`BODYWORK_GIT_SSH_PRIVATE_KEY`); wins over the file. */
+  /** The text of a private key, for ssh; the user's agent and keys when undefined or blank. */
   readonly sshKey?: string | undefined;
   /** Fingerprint (`SHA256:…`) of an unknown host that the user accepts, or "show" to be told it. */
   readonly acceptHostKey?: string | undefined;

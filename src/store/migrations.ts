@@ -10,4 +10,14 @@ export const migrations: readonly string[] = [
      PRIMARY KEY (namespace, deployment, number)) STRICT;
    CREATE TABLE services (namespace TEXT NOT NULL, stage TEXT NOT NULL, document TEXT NOT NULL, PRIMARY KEY (namespace, stage)) STRICT;
    CREATE TABLE documents (collection TEXT NOT NULL, key TEXT NOT NULL, document TEXT NOT NULL, PRIMARY KEY (collection, key)) STRICT`,
+  `CREATE TABLE cronjobs (name TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT;
+   CREATE TABLE jobs (id TEXT PRIMARY KEY, cronjob TEXT, due_at INTEGER NOT NULL, finished INTEGER NOT NULL, document TEXT NOT NULL) STRICT;
+   CREATE INDEX jobs_by_cronjob ON jobs (cronjob, due_at);
+   CREATE INDEX jobs_by_due_time ON jobs (due_at);
+   CREATE INDEX jobs_unfinished ON jobs (due_at) WHERE finished = 0;
+   CREATE TABLE secrets (group_name TEXT NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL, current INTEGER NOT NULL,
+     key_id TEXT NOT NULL, sealed BLOB NOT NULL, document TEXT NOT NULL, PRIMARY KEY (group_name, name, version)) STRICT;
+   CREATE UNIQUE INDEX secrets_current ON secrets (group_name, name) WHERE current = 1;
+   CREATE TABLE tokens (id TEXT PRIMARY KEY, hash TEXT NOT NULL UNIQUE, document TEXT NOT NULL) STRICT;
+   CREATE TABLE audit (number INTEGER PRIMARY KEY, document TEXT NOT NULL) STRICT`,
 ];

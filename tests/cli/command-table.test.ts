@@ -20,9 +20,11 @@ test.each(commands)("%s has code to load", async (_, spec) => {
 });
 
 describe("the table", () => {
-  test("has a group for the first word of every command of two words, and no other", () => {
-    const firsts = commandTable.flatMap(({ words }) => (words.length > 1 ? [words[0]] : []));
-    expect(new Set(commandGroups.map(({ word }) => word))).toEqual(new Set(firsts));
+  test("has a group for what stands before the last word of any command, and no other", () => {
+    const paths = commandTable.flatMap(({ words }) =>
+      words.slice(1).map((_, index) => words.slice(0, index + 1).join(" ")),
+    );
+    expect(new Set(commandGroups.map(({ words }) => words.join(" ")))).toEqual(new Set(paths));
   });
 
   test("names no command, argument or option twice", () => {
@@ -50,5 +52,6 @@ describe("the table", () => {
 /** As a shell would split it: a redirection and a substitution are no words of the command. */
 function wordsOf(example: string): readonly string[] {
   const command = /<\((.*)\)$/.exec(example)?.[1] ?? example;
-  return command.replace(/ > .*$/, "").split(" ");
+  const words = command.replace(/ > .*$/, "").matchAll(/"([^"]*)"|(\S+)/g);
+  return [...words].map(([, quoted, bare]) => quoted ?? bare ?? "");
 }

@@ -72,7 +72,12 @@ describe("after a few words", () => {
     ],
     [["completion", "f"], ["fish"]],
     [["validate", "--no"], ["--no-check-files"]],
-    [["create", "deployment", "--t"], ["--timeout"]],
+    [["create", "deployment", "--ti"], ["--timeout"]],
+    [["version", "--q"], ["--quiet"]],
+    [
+      ["get", "runs", "--engine", ""],
+      ["kubernetes", "local"],
+    ],
   ])("%j may be followed by %j", (words, offered) => {
     expect(offeredAfter(words)).toEqual(offered);
   });

@@ -21,10 +21,21 @@ describe("wrong usage exits with 2 and says on standard error what is wrong", ()
     ["delete deployment d --yes=please", "Option '--yes' does not take a value."],
     ["create deployment u v", "Got unexpected extra argument (v)"],
     ["create deployment u C=d e", "Got unexpected extra arguments (C=d e)"],
+    ["creat deployment u", "No such command 'creat'. Did you mean 'create'?"],
     [
-      "create cronjob u",
-      "No such command 'cronjob'. Secrets, cronjobs and Kubernetes are not in this version.",
+      "deployments",
+      "No such command 'deployments'. Did you mean 'create deployments', 'update deployments', 'get deployments' or 'delete deployments'?",
     ],
+    ["--quiet get runs --quite", "No such option: --quite. Did you mean '--quiet'?"],
+    ["--output json version", "No such option: --output"],
+    ["get --yes runs", "No such option: --yes"],
+    ["--output xml get runs", "Invalid value for '--output': 'xml' is not one of 'table', 'json', 'yaml'."],
+    [
+      "get runs --engine docker",
+      "Invalid value for '--engine': 'docker' is not one of 'local', 'kubernetes'.",
+    ],
+    ["get runs --server=", "Invalid value for '--server': it is empty."],
+    ["--token", "Option '--token' requires an argument."],
     ["version now", "Got unexpected extra argument (now)"],
     ["create deployment u --retries a", "Invalid value for '--retries': 'a' is not a valid integer."],
     ["create deployment u --retries=1.5", "Invalid value for '--retries': '1.5' is not a valid integer."],
@@ -82,7 +93,7 @@ describe("wrong usage exits with 2 and says on standard error what is wrong", ()
 describe("--help exits with 0 and prints to standard output", () => {
   const paths = [
     "",
-    ...commandGroups.map(({ word }) => word),
+    ...commandGroups.map(({ words }) => words.join(" ")),
     ...commandTable.map(({ words }) => words.join(" ")),
   ];
 
@@ -152,11 +163,37 @@ describe("a command line", () => {
     expect(input.flag("detach")).toBe(false);
   });
 
+  test.each([
+    "--server https://b.test --quiet --output json --yes delete deployment d",
+    "delete --server https://b.test --quiet --output json --yes deployment d",
+    "delete deployment --server https://b.test --quiet --output json --yes d",
+    "delete deployment d --server=https://b.test --quiet --output=json --yes",
+    "--quiet delete --yes deployment --output json d --server https://b.test",
+  ])("takes the options of every command before its words and after them: %s", (line) => {
+    const { spec, input, connection } = command(line);
+    expect(spec.words).toEqual(["delete", "deployment"]);
+    expect(input.required("NAME")).toBe("d");
+    expect([input.flag("quiet"), input.flag("yes"), input.text("output")]).toEqual([true, true, "json"]);
+    expect(connection).toEqual({ server: "https://b.test", token: undefined, engine: undefined });
+  });
+
+  test("heeds, of an option that stands before and after its words, the one that stands after", () => {
+    expect(command("--server a get --server b runs --server c").connection.server).toBe("c");
+    expect(command("--output yaml get runs --output json").input.text("output")).toBe("json");
+    expect(command("--engine local get runs").connection.engine).toBe("local");
+  });
+
+  test("holds the token as a value that refuses to be printed", () => {
+    const { connection } = command("get runs --token bw_1234");
+    expect(JSON.stringify(connection)).not.toContain("1234");
+    expect(connection.token?.reveal()).toBe("bw_1234");
+  });
+
   test.each(
     commandTable.flatMap(({ words, plural }) => (plural === undefined ? [] : [[words, plural] as const])),
   )("may say the plural: %s, %s", (words, plural) => {
     const singular = readCommandLine([...words, "--help"], undefined);
-    const several = readCommandLine([words[0] as string, plural, "--help"], undefined);
+    const several = readCommandLine([...words.slice(0, -1), plural, "--help"], undefined);
     expect(several).toEqual(singular);
   });
 
@@ -192,6 +229,7 @@ describe("a command line", () => {
     const { input } = command("version");
     expect(() => input.text("branch")).toThrow('"version" has no option --branch');
     expect(() => input.optional("NAME")).toThrow('"version" has no argument NAME');
+    expect(() => input.texts("server")).toThrow('"version" takes --server once');
   });
 });
 

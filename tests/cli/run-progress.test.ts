@@ -48,6 +48,18 @@ test("A run's logs and notices are results, its progress goes to standard error 
   );
 });
 
+test("With --quiet the logs and what is wrong are shown, and nothing is drawn", () => {
+  const { io, stdout, stderr } = testTerminal({ terminal: true });
+  const progress = createRunProgress({ ...io, quiet: true }, io.stdout);
+  const known = events({ kind: "notice", level: "info", text: "Good to know", details: [] });
+  for (const event of [...known, ...wholeRun]) progress.show(event);
+  progress.note("info", "Later");
+  progress.note("warning", "Lost");
+  progress.end();
+  expect(stdout()).toMatch(/^Warning: Odd key\n {2}bodywork.yaml:3:1\ntrain \| epoch 1\n/);
+  expect(stderr()).toBe("Warning: Lost\n");
+});
+
 test("What a log has without a line end is shown when the run is over", () => {
   const open = events({ kind: "log", node: "serve", source: "replica 2", text: "listening" });
   expect(shown(open).stdout).toBe("serve replica 2 | listening\n");

@@ -5,6 +5,7 @@ import { stageGraph } from "../../src/core/dag.ts";
 import { type ParsedProject, parseProject } from "../../src/core/parse-project.ts";
 import { planDeployment } from "../../src/core/plan.ts";
 import { refusals } from "../../src/core/project-rules.ts";
+import { findStageSecrets } from "../../src/core/stage-secrets.ts";
 import { createRandom, type Random } from "../support/random.ts";
 import { seed as firstSeed, times } from "../support/soak.ts";
 import { mutatedFile } from "./support/mutate.ts";
@@ -73,7 +74,11 @@ function faultOf(
     }
     const nodes = stageGraph(project).map(({ id }) => id);
     if (new Set(nodes).size !== nodes.length && refused.length === 0) return "two nodes with one id";
-    planDeployment({ project, commit, lastRelease: 0, services: [], requirementsFiles: new Map() });
+    const { secrets } = findStageSecrets(project, "g", []);
+    planDeployment({
+      ...{ project, commit, lastRelease: 0, services: [], requirementsFiles: new Map() },
+      ...{ secretsGroup: "g", secrets },
+    });
     return undefined;
   } catch (error) {
     return error instanceof Error ? (error.stack ?? error.message) : String(error);

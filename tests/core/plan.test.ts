@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { parseProject } from "../../src/core/parse-project.ts";
-import { type PlanInput, planDeployment } from "../../src/core/plan.ts";
+import { type PlanInput, planDeployment, plannedStages } from "../../src/core/plan.ts";
 import type { Project } from "../../src/core/project.ts";
 import { aRun, aService } from "../cli/support/records.ts";
 import { batch, projectFile, service } from "../support/pipelines.ts";
@@ -26,6 +26,8 @@ function planOf(project: Project, change: Partial<PlanInput> = {}) {
     lastRelease: 0,
     services: [],
     requirementsFiles: new Map(),
+    secretsGroup: "story",
+    secrets: {},
     ...change,
   });
 }
@@ -65,6 +67,21 @@ test("every stage gets the commit's short hash, and asks for the environment tha
     python: "3.12",
     notebook: true,
   });
+});
+
+test("each stage, the failure stage too, knows where the values of its secrets are", () => {
+  const project = parsed("a >> b", { a: batch(), b: batch(), tell: batch() }, ["run_on_failure: tell"]);
+  const user = { group: "prod", name: "db", version: 2, key: "USER" };
+  const plan = planOf(project, {
+    secretsGroup: "prod",
+    secrets: { a: { USER: user }, tell: { USER: user } },
+  });
+  expect(plan.secretsGroup).toBe("prod");
+  expect(plannedStages(plan).map(({ stage, secrets }) => [stage.name, secrets])).toEqual([
+    ["a", { USER: user }],
+    ["b", {}],
+    ["tell", { USER: user }],
+  ]);
 });
 
 test("services of the deployment that the commit has no stage for are to be removed, and nobody else's", () => {

@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 
@@ -56,31 +56,18 @@ describe("An ssh address", () => {
     expect(readdirSync(join(folder, "calls"))).toEqual([]);
   });
 
-  it("takes the key from the file, and the text before the file", async () => {
-    const { path } = await project();
-    const { source, bin, home } = makeSource();
-    const ssh = standInSsh(bin);
-    const file = join(home, "my key");
-    writeFileSync(file, "from the file");
-    chmodSync(file, 0o644);
-    await resolve(source, { url: `git@forge.example:${path}`, sshKeyFile: file });
-    expect(ssh.file("key")).toBe("from the file\n");
-    await resolve(source, {
-      url: `git@forge.example:${path}`,
-      sshKeyFile: file,
-      sshKey: "from the variable",
-    });
-    expect(ssh.file("key")).toBe("from the variable\n");
-  });
-
   it("uses the user's agent and keys when none is given, and asks nothing", async () => {
     const { path } = await project();
     const { source, bin } = makeSource();
     const ssh = standInSsh(bin);
-    await resolve(source, { url: `ssh://me@forge.example:2222${path}` });
-    expect(ssh.args()).toEqual(expect.arrayContaining(["-oBatchMode=yes", "-p", "2222", "me@forge.example"]));
-    expect(ssh.args()).not.toContain("-i");
-    expect(ssh.args()).not.toContain("-oIdentitiesOnly=yes");
+    for (const sshKey of [undefined, "", "\n"]) {
+      await resolve(source, { url: `ssh://me@forge.example:2222${path}`, sshKey });
+      expect(ssh.args()).toEqual(
+        expect.arrayContaining(["-oBatchMode=yes", "-p", "2222", "me@forge.example"]),
+      );
+      expect(ssh.args()).not.toContain("-i");
+      expect(ssh.args()).not.toContain("-oIdentitiesOnly=yes");
+    }
   });
 
   it("trusts the big forges, the hosts that were accepted, and those the user knows", async () => {
@@ -99,16 +86,6 @@ describe("An ssh address", () => {
         "accepted.example ssh-ed25519 AAAA",
       ]),
     );
-  });
-
-  it("says which key file cannot be read", async () => {
-    const { source } = makeSource();
-    const failure = await failureOf(
-      resolve(source, { url: "git@forge.example:a/b", sshKeyFile: "/nothing/key" }),
-    );
-    expect(failure).toMatchObject({ code: "repository-access", hint: expect.stringContaining("--ssh PATH") });
-    expect(failure.message).toContain("Failed to setup SSH for forge.example");
-    expect(failure.message).toContain("/nothing/key");
   });
 
   it.each([
@@ -211,6 +188,10 @@ describe("A host whose key is not known", () => {
   });
 });
 
+function keyOf(file: string): string {
+  return readFileSync(file, "utf8");
+}
+
 describe.skipIf(sshdPath === undefined)(
   "A real SSH server (skipped when there is no sshd: install openssh-server)",
   () => {
@@ -219,12 +200,16 @@ describe.skipIf(sshdPath === undefined)(
       const server = await startSshServer();
       const { source, folder } = makeSource();
       const url = `${server.address}${path}`;
-      const unknown = await failureOf(resolve(source, { url, sshKeyFile: server.key }));
+      const unknown = await failureOf(resolve(source, { url, sshKey: keyOf(server.key) }));
       expect(unknown).toMatchObject({ code: "host-key", hint: expect.stringContaining(server.fingerprint) });
-      const found = await resolve(source, { url, sshKeyFile: server.key, acceptHostKey: server.fingerprint });
+      const found = await resolve(source, {
+        url,
+        sshKey: keyOf(server.key),
+        acceptHostKey: server.fingerprint,
+      });
       expect(found).toMatchObject({ hash: await git("rev-parse", "HEAD"), branch: "main" });
       expect(readFileSync(join(folder, "known_hosts"), "utf8")).toBe(`${server.knownHostsLine}\n`);
-      await resolve(source, { url, sshKey: readFileSync(server.key, "utf8").trim() });
+      await resolve(source, { url, sshKey: keyOf(server.key).trim() });
       expect(readdirSync(join(folder, "calls"))).toEqual([]);
     });
 
@@ -235,10 +220,10 @@ describe.skipIf(sshdPath === undefined)(
       mkdirSync(join(home, ".ssh"));
       writeFileSync(join(home, ".ssh", "known_hosts"), `${server.knownHostsLine}\n`);
       const url = `${server.address}${path}`;
-      await resolve(source, { url, sshKeyFile: server.key });
-      const denied = await failureOf(resolve(source, { url, sshKeyFile: server.otherKey }));
+      await resolve(source, { url, sshKey: keyOf(server.key) });
+      const denied = await failureOf(resolve(source, { url, sshKey: keyOf(server.otherKey) }));
       expect(denied).toMatchObject({ code: "repository-access" });
-      const missing = await failureOf(resolve(source, { url: `${url}-not`, sshKeyFile: server.key }));
+      const missing = await failureOf(resolve(source, { url: `${url}-not`, sshKey: keyOf(server.key) }));
       expect(missing).toMatchObject({ code: "repository-access" });
     });
 
@@ -247,19 +232,19 @@ describe.skipIf(sshdPath === undefined)(
       const server = await startSshServer();
       const { source } = makeSource();
       const url = `${server.address}${path}`;
-      await resolve(source, { url, sshKeyFile: server.key, acceptHostKey: server.fingerprint });
+      await resolve(source, { url, sshKey: keyOf(server.key), acceptHostKey: server.fingerprint });
       await server.changeHostKey();
       for (const acceptHostKey of [undefined, server.fingerprint]) {
-        const failure = await failureOf(resolve(source, { url, sshKeyFile: server.key, acceptHostKey }));
+        const failure = await failureOf(resolve(source, { url, sshKey: keyOf(server.key), acceptHostKey }));
         expect(failure.code).toBe("host-key");
         expect(failure.message).toContain(
           "SECURITY ALERT! SSH Fingerprint received from server does not match",
         );
       }
-      const failure = await failureOf(resolve(source, { url, sshKeyFile: server.key }));
+      const failure = await failureOf(resolve(source, { url, sshKey: keyOf(server.key) }));
       const [shown] = /SHA256:[A-Za-z0-9+/]+/.exec(textOf(failure)) ?? [];
-      await resolve(source, { url, sshKeyFile: server.key, acceptHostKey: shown });
-      await resolve(source, { url, sshKeyFile: server.key });
+      await resolve(source, { url, sshKey: keyOf(server.key), acceptHostKey: shown });
+      await resolve(source, { url, sshKey: keyOf(server.key) });
     });
   },
 );

@@ -2,17 +2,20 @@ import { copyFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
 import type { Run, RunStatus, StageRun } from "../../src/core/run-state.ts";
+import { secretsInUse } from "../../src/operations/secrets-in-use.ts";
 import type { Clock } from "../../src/ports/clock.ts";
-import type { RunStore } from "../../src/ports/run-store.ts";
+import type { Store } from "../../src/ports/store.ts";
 import { type CrashingStore, crashingStore } from "../support/crashing-store.ts";
 import type { FakeMachine } from "../support/fake-engine.ts";
+import { type FakeSecrets, fakeSecrets } from "../support/fake-secrets.ts";
 import { projectUrl, serverOf, type TestServer, type World, world } from "../support/operations-harness.ts";
-import { batch } from "../support/pipelines.ts";
+import { batch, service } from "../support/pipelines.ts";
 import { project } from "../support/project-text.ts";
 
 /**
  * kill -9 of the server at every write of a run's record, before it and after it. The next server, on the same store and
- * the same machine, must bring the run to the same end as if nothing had happened.
+ * the same machine, must bring the run to the same end as if nothing had happened. Between two servers every secret is
+ * updated, and versions that are not in use are swept.
  */
 interface Scenario {
   readonly name: string;
@@ -99,7 +102,7 @@ test("the table can fail: when the attempt is not on record before it starts, it
 
 async function firstProblem(
   scenario: Scenario | undefined,
-  naive: (store: RunStore) => RunStore,
+  naive: (store: Store) => Store,
 ): Promise<string | undefined> {
   if (scenario === undefined) throw new Error("no scenario");
   const base = await baseline();
@@ -112,7 +115,7 @@ async function firstProblem(
 }
 
 /** As a naive server would: what a service was before is recorded once it was replaced. */
-function recordsChangesLate(store: RunStore): RunStore {
+function recordsChangesLate(store: Store): Store {
   return {
     ...store,
     saveRun: (run, told) =>
@@ -121,7 +124,7 @@ function recordsChangesLate(store: RunStore): RunStore {
 }
 
 /** As a naive server would: an attempt is recorded, under the next number, once it is over. */
-function recordsAttemptsLate(store: RunStore): RunStore {
+function recordsAttemptsLate(store: Store): Store {
   return {
     ...store,
     saveRun: (run, told) => {
@@ -140,10 +143,19 @@ function isOver(run: Run, stage: string): boolean {
   );
 }
 
+const secret = "secrets: {PASSWORD: db}";
+const served = [...service(5000), secret];
+
+function secretsOfBaseline(): FakeSecrets {
+  const secrets = fakeSecrets();
+  secrets.set("story", "db", { PASSWORD: "of release 1" });
+  return secrets;
+}
+
 /** A world with release 1 of two services, and the next commit pushed. */
 async function baseline(): Promise<World> {
-  const base = world();
-  base.source.push(projectUrl, project("serve, former", { serve: "service", former: "service" }));
+  const base = world({ secrets: secretsOfBaseline() });
+  base.source.push(projectUrl, project("serve, former", { serve: served, former: "service" }));
   const server = serverOf(base);
   expect((await server.deployed()).status).toBe("succeeded");
   server.store.close();
@@ -152,12 +164,12 @@ async function baseline(): Promise<World> {
     project(
       "a, b >> serve, extra >> check",
       {
-        a: "batch",
+        a: [...batch(), secret],
         b: "batch",
-        serve: "service",
-        extra: "service",
+        serve: served,
+        extra: service(5001),
         check: batch(60, 1),
-        tell: "batch",
+        tell: [...batch(), secret],
       },
       { pipeline: ["run_on_failure: tell"] },
     ),
@@ -170,7 +182,8 @@ let copies = 0;
 function copyOf(base: World, scenario: Scenario): World {
   const storeFile = join(dirname(base.storeFile), `copy-${copies++}.db`);
   copyFileSync(base.storeFile, storeFile);
-  const copy = { ...base, storeFile, machine: base.machine.clone() };
+  const copy = { ...base, storeFile, machine: base.machine.clone(), secrets: secretsOfBaseline() };
+  copy.secrets.set("story", "db", { PASSWORD: "of release 2" });
   scenario.behave(copy.machine);
   return copy;
 }
@@ -196,7 +209,7 @@ async function crashAndResume(
   base: World,
   scenario: Scenario,
   kills: readonly Kill[],
-  naive: (store: RunStore) => RunStore = (store) => store,
+  naive: (store: Store) => Store = (store) => store,
 ): Promise<readonly string[]> {
   const the = copyOf(base, scenario);
   for (const [index, kill] of kills.entries()) {
@@ -211,6 +224,8 @@ async function crashAndResume(
     );
     const life = index === 0 ? carriedOut(server, the, scenario, crashing) : resumed(server, the, scenario);
     await Promise.race([killed, life.catch(() => {})]);
+    the.secrets.set("story", "db", { PASSWORD: "changed since" });
+    the.secrets.sweep(secretsInUse(server));
     server.store.close();
   }
   const last = serverOf(the, { wrapStore: naive });
@@ -260,6 +275,10 @@ function problemsOf(server: TestServer, the: World, scenario: Scenario): readonl
   compare("live is", sorted(live), sorted(accepted ? scenario.live : before));
   if (!accepted || run === undefined) return problems;
   compare("the run is", run.status, scenario.ends);
+  const passwordOf = (stage: string): number | undefined =>
+    the.machine.live().find(({ stage: { name } }) => name === stage)?.secrets?.PASSWORD?.version;
+  const decided = scenario.ends === "succeeded" ? run.secrets?.serve?.PASSWORD?.version : 1;
+  compare("the version of its secret is", passwordOf("serve"), decided);
   const doubled = [...the.machine.starts()].filter(([key, times]) => times > 1 && !key.includes("candidate"));
   compare("started twice is", doubled, []);
   const attempts = Object.fromEntries(run.stages.map((stage) => [stage.node, stage.attempts.length]));

@@ -25,6 +25,23 @@ test("two deploys of one deployment at once are carried out one after the other"
   expect(the.machine.mostAtOnce()).toBe(1);
 });
 
+test("the record of a run that waits says for whom, until it has its turn or gives up", async () => {
+  const the = world();
+  the.machine.behaviours.set("a", { does: "wait" });
+  const server = serverOf(the);
+  the.source.push(projectUrl, aBatch);
+  const first = await server.deploy();
+  await the.machine.happened("start a/1");
+  const second = await server.deploy();
+  await told(server, second, `Waiting for run ${first} to end.`);
+  expect(server.store.run(second)?.waitingFor).toBe(`run ${first}`);
+  const third = await server.deploy();
+  await told(server, third, `Waiting for run ${first} to end.`);
+  expect((await server.finished(second)).waitingFor).toBeUndefined();
+  the.machine.release("a");
+  expect((await server.finished(third)).waitingFor).toBeUndefined();
+});
+
 test("of several that wait, only the newest is carried out; the others say which one took their place", async () => {
   const the = world();
   the.machine.behaviours.set("a", { does: "wait" });
@@ -200,6 +217,136 @@ test("a deletion that was cut short can be asked for again", async () => {
   expect(await next.actions.deleteDeployment("story")).toEqual({ found: true });
   expect(next.store.runs({})).toEqual([]);
   expect(the.machine.live()).toEqual([]);
+});
+
+test("a service is deleted by either of its names, and comes back with the next deployment", async () => {
+  for (const name of ["serve_it", "serve-it"]) {
+    const the = world();
+    const server = serverOf(the);
+    the.source.push(projectUrl, project("serve_it, other", { serve_it: "service", other: "service" }));
+    await server.deployed();
+    const live = () => the.machine.live().map(({ stage }) => stage.name);
+    expect(await server.actions.deleteService("story", name)).toMatchObject({ stage: "serve_it" });
+    expect(live()).toEqual(["other"]);
+    expect((await server.deployed()).status).toBe("succeeded");
+    expect(live().toSorted()).toEqual(["other", "serve_it"]);
+  }
+});
+
+test("a service that is not there can't be deleted; those that are there are named", async () => {
+  const the = world();
+  const server = serverOf(the);
+  the.source.push(projectUrl, project("serve", { serve: "service" }));
+  await server.deployed();
+  await expect(server.actions.deleteService("story", "nope")).rejects.toMatchObject({
+    code: "not-found",
+    hint: "Services of it: serve.",
+  });
+  await expect(server.actions.deleteService("nope", "serve")).rejects.toMatchObject({ code: "not-found" });
+  expect(the.machine.live()).toHaveLength(1);
+});
+
+test("the deletion of a service waits for the run that may be replacing it", async () => {
+  const the = world();
+  const server = serverOf(the);
+  the.source.push(projectUrl, project("serve >> a", { serve: "service", a: "batch" }));
+  await server.deployed();
+  the.machine.behaviours.set("a", { does: "wait" });
+  const runId = await server.deploy();
+  await the.machine.happened("serve serve r2");
+  const deleting = server.actions.deleteService("story", "serve");
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(the.machine.live()).toHaveLength(1);
+  the.machine.release("a");
+  await deleting;
+  expect((await server.finished(runId)).status).toBe("succeeded");
+  expect(the.machine.live()).toEqual([]);
+});
+
+test("a pipeline of batch stages alone leaves nothing running but its history, and is deleted by its name", async () => {
+  const the = world();
+  const server = serverOf(the);
+  the.source.push(projectUrl, aBatch);
+  const { id } = await server.deployed();
+  expect(the.machine.live()).toEqual([]);
+  expect(the.machine.running()).toEqual([]);
+  expect(server.store.deployments()).toMatchObject([{ name: "story", liveRelease: 1 }]);
+  expect(server.store.runs({ deployment: "story" }).map((run) => run.id)).toEqual([id]);
+  expect(await server.actions.deleteDeployment("story")).toEqual({ found: true });
+  expect([server.store.deployments(), server.store.runs({})]).toEqual([[], []]);
+});
+
+test("a plan is what the next deployment would do, and changes nothing", async () => {
+  const the = world();
+  const server = serverOf(the);
+  the.source.push(projectUrl, project("a >> serve", { a: "batch", serve: "service" }));
+  const url = "https://user:hunter2@forge.test/me/project";
+  const request = { url, branch: undefined, strict: false, startedBy: "command" };
+  const { commit, plan } = await server.actions.plan(request);
+  expect(plan).toMatchObject({ deployment: "story", namespace: "story", release: 1 });
+  expect(plan.nodes.map(({ node }) => node)).toEqual(["a", "serve"]);
+  expect(the.source.asked[0]?.url).toBe(url);
+  expect([server.store.runs({}), server.store.deployments(), the.machine.ledger]).toEqual([[], [], []]);
+  expect(the.environments.built).toEqual([]);
+  expect((await server.deployed()).commit).toEqual(commit);
+  await expect(server.actions.plan({ ...request, url: "notaurl" })).rejects.toMatchObject({
+    code: "repository-url",
+  });
+});
+
+test("an old version of a secret is kept for what may still need it, and swept when that is gone", async () => {
+  const the = world();
+  const server = serverOf(the);
+  const withSecret = { serve: [...serviceLines, "secrets: {KEY: database}"] };
+  the.source.push(projectUrl, project("serve", withSecret, { pipeline: ["secrets_group: prod"] }));
+  const reveal = (version: number) =>
+    the.secrets.reveal({ group: "prod", name: "database", version, key: "KEY" }).reveal();
+  the.secrets.set("prod", "database", { KEY: "one" });
+  await server.deployed();
+  the.secrets.set("prod", "database", { KEY: "two" });
+  expect((await server.deployed()).status).toBe("succeeded");
+  the.secrets.set("prod", "database", { KEY: "three" });
+  the.source.push("https://forge.test/me/other", project("b", { b: "batch" }, { name: "other" }));
+  await server.deployed("https://forge.test/me/other");
+  await server.actions.deleteDeployment("other");
+  expect([1, 2, 3].map(reveal)).toEqual(["one", "two", "three"]);
+  await server.actions.deleteDeployment("story");
+  expect(reveal(3)).toBe("three");
+  for (const version of [1, 2]) expect(() => reveal(version)).toThrow();
+});
+
+test("a run that can't record for whom it waits goes on when it can, and nobody waits for ever behind it", async () => {
+  const the = world();
+  let disk: "fine" | "full" | "fine again" = "fine";
+  const server = serverOf(the, {
+    wrapStore: (store) => ({
+      ...store,
+      saveRun(run, event) {
+        if (disk === "fine" && run.waitingFor !== undefined) disk = "full";
+        if (disk === "full") throw new Failure("disk-full", "Cannot write to the store: the disk is full.");
+        return store.saveRun(run, event);
+      },
+    }),
+    parts: {
+      clock: {
+        ...the.clock,
+        async sleep(...time) {
+          await the.clock.sleep(...time);
+          disk = "fine again";
+        },
+      },
+    },
+  });
+  the.machine.behaviours.set("a", { does: "wait" });
+  the.source.push(projectUrl, aBatch);
+  const first = await server.deploy();
+  await the.machine.happened("start a/1");
+  const second = await server.deploy();
+  await told(server, second, `Waiting for run ${first} to end.`);
+  the.machine.release("a");
+  const runs = await Promise.all([first, second].map((id) => server.finished(id)));
+  expect(runs.map(({ status }) => status)).toEqual(["succeeded", "succeeded"]);
+  expect((await server.deployed()).status).toBe("succeeded");
 });
 
 test("outputs of releases and unfinished runs are kept when another deployment is deleted", async () => {

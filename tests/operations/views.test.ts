@@ -1,8 +1,9 @@
 import { expect, test } from "vitest";
+import type { Cronjob, Job } from "../../src/core/job-state.ts";
 import type { Run, ServiceStatus } from "../../src/core/run-state.ts";
 import { createViews, type ViewParts } from "../../src/operations/views.ts";
 import { openStore } from "../../src/store/sqlite-store.ts";
-import { aRun, aService, aStage } from "../cli/support/records.ts";
+import { aJob, aRun, aService, aStage } from "../cli/support/records.ts";
 import { fakeLogs } from "../support/fake-engine.ts";
 import { fakeEnvironments } from "../support/fake-parts.ts";
 import { temporaryFolder } from "../support/temporary.ts";
@@ -21,6 +22,7 @@ function viewsOf(
       logs: fakeLogs,
       environments: async () => fakeEnvironments(),
       correct: (service) => service,
+      now: () => new Date("2026-11-23T19:05:12.000Z"),
       sleep: () => new Promise((resolve) => setImmediate(resolve)),
       ...change,
     }),
@@ -62,6 +64,9 @@ test("where nothing was ever recorded there is nothing to see, and that is no fa
   const { views } = viewsOf({}, { read: (_look, nothing) => nothing });
   expect(await views.deployments({})).toEqual([]);
   expect(await views.runs({})).toEqual([]);
+  expect(await views.jobs({})).toEqual([]);
+  expect(await views.cronjobs({})).toEqual([]);
+  expect(await views.secrets({})).toEqual([]);
   await expect(views.run("x")).rejects.toMatchObject({ code: "not-found" });
 });
 
@@ -100,10 +105,146 @@ test("a deployment is shown with its live release, its services as they are now,
   store.saveRelease(release, deployment);
   const plain = <T>(value: T): T => JSON.parse(JSON.stringify(value));
   expect(plain(await views.deployments({}))).toEqual(
-    plain([{ ...deployment, release, services: [{ ...aService(), state: "stopped" }], lastRun: run }]),
+    plain([
+      {
+        ...{ ...deployment, release, services: [{ ...aService(), state: "stopped" }], lastRun: run },
+        changedSecrets: [],
+      },
+    ]),
   );
   expect(await views.deployments({ name: "other" })).toEqual([]);
   expect(await views.deployments({ namespace: "elsewhere" })).toEqual([]);
+});
+
+test("secrets that were changed since the live release was made are told of", async () => {
+  const run = aRun({ namespace: "my-space" });
+  const { store, views } = viewsOf({ runs: [run] });
+  const of = { namespace: "my-space", deployment: "my-project" };
+  const secret = (name: string, version: number) => ({
+    ...{
+      group: "prod",
+      name,
+      version,
+      keys: ["KEY"],
+      current: true,
+      keyId: "1",
+      sealed: new Uint8Array([1]),
+    },
+    ...{ createdAt: run.createdAt, updatedAt: run.createdAt },
+  });
+  for (const name of ["database", "mail", "same"]) store.saveSecret(secret(name, 1));
+  const { commit } = run;
+  if (commit === undefined) throw new Error("the run has no commit");
+  const secrets = ["database", "mail", "same"].map((name) => ({ group: "prod", name, version: 1 }));
+  store.saveRelease(
+    {
+      ...{ ...of, number: 1, runId: run.id, commit, createdAt: run.createdAt },
+      ...{ environments: {}, outputs: {}, services: [], secrets },
+    },
+    {
+      ...{ namespace: "my-space", name: "my-project", gitUrl: commit.url, branch: "main" },
+      ...{ liveRelease: 1, updatedAt: run.createdAt },
+    },
+  );
+  expect((await views.deployments({}))[0]?.changedSecrets).toEqual([]);
+  store.saveSecret(secret("database", 2));
+  store.retireSecret("prod", "mail");
+  expect((await views.deployments({}))[0]?.changedSecrets).toEqual([
+    { group: "prod", name: "database", change: "updated" },
+    { group: "prod", name: "mail", change: "deleted" },
+  ]);
+  expect((await views.secrets({ group: "prod" })).map(({ name, version }) => [name, version])).toEqual([
+    ["database", 2],
+    ["same", 1],
+  ]);
+});
+
+const cronjob: Cronjob = {
+  ...{ name: "daily", schedule: "15 3 * * *", timezone: "Europe/Berlin", request: aRun().request },
+  ...{ retries: 1, historyLimit: 1, concurrency: "forbid", catchUp: "latest", suspended: false },
+  createdAt: "2026-11-20T00:00:00.000Z",
+  updatedAt: "2026-11-20T00:00:00.000Z",
+  decidedUntil: "2026-11-23T19:00:00.000Z",
+};
+
+test("a cronjob is shown with its schedule in words, its next three times and the job that was started last", async () => {
+  const { store, views } = viewsOf({});
+  store.saveCronjob(cronjob);
+  store.saveCronjob({ ...cronjob, name: "weekly", suspended: true });
+  const due = (index: number, change: Partial<Job>): Job =>
+    aJob({ id: `daily-${index}`, cronjob: "daily", dueAt: `2026-11-2${index}T02:15:00.000Z`, ...change });
+  const started = due(1, {});
+  store.addJob(started);
+  for (const index of [2, 3]) store.addJob(due(index, { status: "skipped", startedAt: undefined }));
+  const [daily, weekly] = await views.cronjobs({});
+  expect(daily).toMatchObject({
+    name: "daily",
+    nextTimes: ["2026-11-24T02:15:00.000Z", "2026-11-25T02:15:00.000Z", "2026-11-26T02:15:00.000Z"],
+    words: "At 03:15, every day",
+    lastJob: { id: started.id },
+  });
+  expect(weekly).toMatchObject({ name: "weekly", nextTimes: [], lastJob: undefined });
+  expect((await views.cronjobs({ name: "weekly" })).map(({ name }) => name)).toEqual(["weekly"]);
+  expect(await views.cronjobs({ name: "nope" })).toEqual([]);
+});
+
+test("a job's log is the story of its newest run, with the log of each stage where it ended", async () => {
+  const run = aRun({
+    stages: [train, serve, aStage({ node: "late", attempts: [attempt(1, [["attempt 1", "l1"]])] })],
+  });
+  const { store, views } = viewsOf({ runs: [run, aRun({ id: "20261122-0" })] });
+  const at = new Date("2026-11-23T19:05:12.000Z");
+  store.addEvent(run.id, { kind: "run", status: "running" }, at);
+  store.addEvent(run.id, { kind: "stage", node: "train", status: "running" }, at);
+  store.addEvent(run.id, { kind: "stage", node: "train", status: "succeeded" }, at);
+  store.addEvent(run.id, { kind: "stage", node: "stage_3", status: "succeeded" }, at);
+  store.addEvent(run.id, { kind: "notice", level: "info", text: "done" }, at);
+  store.addJob(aJob({ runs: ["20261122-0", run.id] }));
+  const told: string[] = [];
+  for await (const event of views.jobLog("async-workflow-nightly")) {
+    if (event.kind === "log") told.push(`${event.node}, ${event.source}: ${event.text.trim()}`);
+    else told.push(event.kind === "stage" ? `${event.node} ${event.status}` : event.kind);
+  }
+  expect(told).toEqual([
+    ...["run", "train running", "train, attempt 1: t1", "train, attempt 2: t2", "train succeeded"],
+    ...[
+      "stage_3, replica 1 of 2: s1",
+      "stage_3, replica 2 of 2: s2",
+      "stage_3, replica 1 of 2: s1, started anew",
+    ],
+    ...["stage_3 succeeded", "notice", "late, attempt 1: l1"],
+  ]);
+});
+
+test("of a service that has written much since, only the beginning is in a job's log", async () => {
+  const many = {
+    async *read() {
+      for (let count = 0; count < 100; count++) yield "x".repeat(1024);
+    },
+  };
+  const { store, views } = viewsOf({ runs: [aRun({ stages: [train, serve] })] }, { logs: many });
+  store.addJob(aJob());
+  const sizes = new Map<string, number>();
+  for await (const event of views.jobLog("async-workflow-nightly")) {
+    if (event.kind !== "log") continue;
+    sizes.set(event.node, Math.max(sizes.get(event.node) ?? 0, 0) + event.text.length);
+  }
+  expect(sizes.get("train")).toBe(2 * 100 * 1024);
+  expect(sizes.get("stage_3")).toBe(
+    3 * 64 * 1024 + 3 * "\n[… the rest is in: bodywork logs my-project stage_3]\n".length,
+  );
+});
+
+test("a job that has no log says why", async () => {
+  const { store, views } = viewsOf({});
+  store.addJob(aJob({ id: "skipped", status: "skipped", why: "suspended", startedAt: undefined, runs: [] }));
+  store.addJob(aJob({ id: "old", runs: ["gone"] }));
+  const read = async (id: string) => {
+    for await (const _ of views.jobLog(id)) throw new Error("it has a log");
+  };
+  await expect(read("nope")).rejects.toMatchObject({ code: "not-found" });
+  await expect(read("skipped")).rejects.toThrow("Cannot find run ID = skipped: it is skipped (suspended).");
+  await expect(read("old")).rejects.toThrow("its history is not kept any more");
 });
 
 test("a run is found by its id or the beginning of one; what could be several names them", async () => {

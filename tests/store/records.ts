@@ -1,4 +1,6 @@
+import type { Cronjob, Job } from "../../src/core/job-state.ts";
 import type { Deployment, Release, Run, ServiceStatus, StageRun } from "../../src/core/run-state.ts";
+import type { SealedSecret } from "../../src/ports/secrets.ts";
 
 export function aRun(id: string, changes: Partial<Run> = {}): Run {
   return {
@@ -96,5 +98,60 @@ export function aService(stage: string): ServiceStatus {
     ingressRoute: undefined,
     url: undefined,
     replicas: [],
+  };
+}
+
+export function aCronjob(name: string, changes: Partial<Cronjob> = {}): Cronjob {
+  return {
+    name,
+    schedule: "0 * * * *",
+    timezone: "Europe/Berlin",
+    request: { url: "file:///project", branch: "main", strict: false, startedBy: "cron" },
+    retries: 0,
+    historyLimit: 1,
+    concurrency: "forbid",
+    catchUp: "latest",
+    suspended: false,
+    createdAt: "2026-11-25T08:00:00.000Z",
+    updatedAt: "2026-11-25T08:00:00.000Z",
+    decidedUntil: "2026-11-25T08:00:00.000Z",
+    ...changes,
+  };
+}
+
+export function aJob(id: string, changes: Partial<Job> = {}): Job {
+  return {
+    id,
+    cronjob: undefined,
+    dueAt: "2026-11-25T08:00:00.000Z",
+    status: "waiting",
+    why: undefined,
+    request: { url: "file:///project", branch: "main", strict: false, startedBy: "cron" },
+    retries: 0,
+    runs: [],
+    nextRunAt: undefined,
+    startedAt: undefined,
+    endedAt: undefined,
+    ...changes,
+  };
+}
+
+export function aSecret(
+  group: string,
+  name: string,
+  version: number,
+  changes: Partial<SealedSecret> = {},
+): SealedSecret {
+  return {
+    group,
+    name,
+    version,
+    keys: ["PASSWORD"],
+    createdAt: "2026-11-25T08:00:00.000Z",
+    updatedAt: "2026-11-25T08:00:00.000Z",
+    current: true,
+    keyId: "k1",
+    sealed: new Uint8Array([0, 255, 10, 0]),
+    ...changes,
   };
 }

@@ -97,6 +97,23 @@ test("old runs of each deployment go beyond the number that is kept, never unfin
   store.close();
 });
 
+test("of runs that are named, those go that are finished and made no live release", () => {
+  const store = openStore(storeFile());
+  store.saveRelease(aRelease(1, { runId: "old" }), aDeployment(1));
+  store.saveRelease(aRelease(2, { runId: "live" }), aDeployment(2));
+  for (const id of ["old", "live", "failed", "kept"]) {
+    store.saveRun(aRun(id, { stages: [aStage("one")] }));
+    store.addEvent(id, { kind: "notice", level: "info", text: "x" }, at);
+  }
+  store.saveRun(aRun("running", { status: "running" }));
+  expect(store.removeRuns(["failed", "running", "live", "old", "unknown"])).toEqual(["failed", "old"]);
+  expect(store.runs({}).map(({ id }) => id)).toEqual(["running", "live", "kept"]);
+  expect([store.events("failed", 0).length, store.events("kept", 0).length]).toEqual([0, 1]);
+  store.saveRun(aRun("failed"));
+  expect(store.run("failed")?.stages).toEqual([]);
+  store.close();
+});
+
 test("one release goes, and no other", () => {
   const store = openStore(storeFile());
   for (const number of [1, 2]) store.saveRelease(aRelease(number), aDeployment(2));

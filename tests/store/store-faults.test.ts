@@ -135,7 +135,7 @@ test.for(damages)("a store that %s is refused in plain words, and left as it is"
   const refusal = expect.objectContaining({
     code: "store-damaged",
     message: expect.stringContaining(file),
-    hint: expect.stringContaining("Move the file away"),
+    hint: expect.stringContaining("move the file away"),
   });
   expect(useIt).toThrow(refusal);
   expect(() => openReader(file)?.runs({})).toThrow(refusal);

@@ -29,7 +29,7 @@ const programs: Readonly<Record<string, readonly string[] | "everything">> = {
 };
 
 /** The only packages that core may use; they neither read nor write anything. */
-const corePackages = ["yaml", "zod", "croner", "@bufbuild/cel"];
+const corePackages = ["yaml", "zod", "cronstrue", "@bufbuild/cel"];
 
 /** Packages and parts of Node with one owner: what they are about is known nowhere else. */
 const packageOwners: Readonly<Record<string, readonly string[]>> = {

@@ -1,10 +1,10 @@
-import type { RunStore } from "../../src/ports/run-store.ts";
+import type { Store } from "../../src/ports/store.ts";
 
 /** Thrown by every call on the store of a server that was killed. */
 export class Killed extends Error {}
 
 export interface CrashingStore {
-  readonly wrap: (store: RunStore) => RunStore;
+  readonly wrap: (store: Store) => Store;
   /** Writes so far. */
   writes(): number;
   dead(): boolean;
@@ -17,6 +17,10 @@ const writing = [
   "removeRelease",
   "removeDeployment",
   "removeOldRuns",
+  "removeRuns",
+  "addJob",
+  "saveJob",
+  "removeJob",
 ] as const;
 
 /**
@@ -37,7 +41,7 @@ export function crashingStore(at: number, moment: "before" | "after", onKill: ()
     wrap: (store) =>
       new Proxy(store, {
         get(target, name) {
-          const method = target[name as keyof RunStore] as (...args: unknown[]) => unknown;
+          const method = target[name as keyof Store] as (...args: unknown[]) => unknown;
           return (...args: unknown[]): unknown => {
             if (dead) throw new Killed();
             if (!writing.some((known) => known === name)) return method.apply(target, args);

@@ -1,3 +1,4 @@
+import { sanitisedName } from "../../src/core/naming.ts";
 import type { BatchTask, ServiceStatus, ServiceTask } from "../../src/core/run-state.ts";
 import type {
   BatchOutcome,
@@ -222,7 +223,7 @@ function statusOf(task: ServiceTask): ServiceStatus {
     namespace,
     deployment,
     stage: stage.name,
-    name: stage.name,
+    name: sanitisedName(stage.name),
     release,
     runId,
     gitUrl: commit.url,

@@ -27,6 +27,7 @@ import type { Clock } from "../../src/ports/clock.ts";
 import type { RunStore } from "../../src/ports/run-store.ts";
 import { openStore } from "../../src/store/sqlite-store.ts";
 import { hookedEnvironment } from "../engines/local/name-hook/support/environment.ts";
+import { fakeSecrets } from "./fake-secrets.ts";
 import { type Files, makeProject } from "./git-project.ts";
 import { temporaryFolder } from "./temporary.ts";
 
@@ -45,6 +46,7 @@ export interface ConnectOptions {
   readonly clock?: Clock;
   readonly wrapStore?: (store: RunStore) => LocalEngineParts["store"];
   readonly wrapIngress?: (ingress: Ingress) => LocalEngineParts["ingress"];
+  readonly secrets?: LocalEngineParts["secrets"];
 }
 
 /** A home folder with the true local engine over a true repository of these files. */
@@ -105,6 +107,7 @@ export async function localMachine(files: Files): Promise<LocalMachine> {
       store: wrapStore(store),
       source,
       artifacts: createArtifactStore({ folder: join(home, "artifacts") }),
+      secrets: options.secrets ?? fakeSecrets(),
       processes: untilKilled(processes, killed.signal),
       ingress: wrapIngress(ingress),
       names: createNames(layout, variables),

@@ -1,30 +1,63 @@
-import { resolve } from "node:path";
-import { pathToFileURL } from "node:url";
-import { asFailure, Failure } from "../../core/failure.ts";
+import type { Failure } from "../../core/failure.ts";
 import type { DeployRequest, Run } from "../../core/run-state.ts";
 import { withoutCredentials } from "../../core/url-credentials.ts";
-import type { Operations } from "../../operations/operations.ts";
+import type { Operations, RepositoryCredentials } from "../../operations/operations.ts";
 import type { CliIo, CliStream, CliWiring } from "../cli-io.ts";
 import type { CommandContext, CommandHandler, CommandInput } from "../command-spec.ts";
+import { describePlan } from "../describe-plan.ts";
 import { describeStages, describeUrls } from "../describe-run.ts";
 import { belowFailure } from "../explain-failure.ts";
 import { followRunToEnd } from "../follow-run.ts";
 import { between } from "../format.ts";
 import { type Interruption, unlessAborted, watchForInterruption } from "../interruption.ts";
-import { announceEngine, notice, type OutputFormat, outputFormat, paint, recordText } from "../output.ts";
+import {
+  announceEngine,
+  notice,
+  type OutputFormat,
+  outputFormat,
+  paint,
+  printResult,
+  recordText,
+} from "../output.ts";
 import { printableText } from "../printable-text.ts";
+import { rule } from "../rule.ts";
 import { createRunProgress, type RunProgress } from "../run-progress.ts";
+import {
+  imageProblem,
+  readCredentials,
+  readDeployRequest,
+  tellInactiveOptions,
+  withWholePath,
+} from "./deploy-request.ts";
 
 /**
- * `create deployment` and `update deployment`: has the server carry a run out and follows it. 0 only when the run
- * succeeded; 130 when a second signal left a run that is being cancelled.
+ * `create deployment`: has the server carry a run out and follows it. 0 only when the run succeeded; 130 when a second
+ * signal left a run that is being cancelled.
  */
-export const deploy: CommandHandler = async (input, context) => {
+export const createDeployment: CommandHandler = (input, context) => deploy(input, context, () => {});
+
+/** `update deployment`: the same; says so when there was nothing to update. */
+export const updateDeployment: CommandHandler = (input, context) =>
+  deploy(input, context, ({ release, deployment }) => {
+    if (release !== 1 || deployment === undefined) return;
+    const text = `There was no deployment ${deployment} to update: this is the same as to create it.`;
+    notice(context.io, "info", text);
+  });
+
+/** Is called with what is known of the release, when it is. */
+type OnRelease = (of: {
+  readonly release: number | undefined;
+  readonly deployment: string | undefined;
+}) => void;
+
+async function deploy(input: CommandInput, context: CommandContext, onRelease: OnRelease): Promise<number> {
   const { io, wiring } = context;
   await announceEngine(io, wiring);
-  for (const [option, why] of Object.entries(inactiveOptions)) {
-    if (input.text(option)) notice(io, "info", `--${option} is inactive here: ${why}.`);
-  }
+  const invalidImage = imageProblem(input);
+  if (invalidImage !== undefined) return refuse(invalidImage, resultStream(input, io));
+  tellInactiveOptions(input, io);
+  const request = readDeployRequest(input);
+  const credentials = await readCredentials(input, request.url, context);
   const interruption = watchForInterruption(io, input.number("timeout"));
   try {
     const operations = await unlessAborted(reachServer(input.text("listen"), wiring), interruption.cancel);
@@ -32,54 +65,82 @@ export const deploy: CommandHandler = async (input, context) => {
       notice(io, "info", "Aborted! Nothing was started.");
       return 1;
     }
-    return await deployAndFollow(readRequest(input, io), operations, input, context, interruption);
+    const order = { request, credentials, operations, input, context, interruption, onRelease };
+    if (input.flag("dry-run")) return await printPlan(order);
+    if (input.flag("async")) return await createJob(order);
+    return await deployAndFollow(order);
   } finally {
     interruption.dispose();
   }
-};
+}
 
-/** Options of the original's that mean nothing when the workflow does not run in the cluster, and why. */
-const inactiveOptions: Readonly<Record<string, string>> = {
-  retries: "how often a stage is tried again is said in bodywork.yaml",
-  group: "pipeline.secrets_group in bodywork.yaml names it",
-  "secrets-group": "pipeline.secrets_group in bodywork.yaml names it",
-  "bodywork-image": "no image runs on this machine",
-};
+/** A deployment that is asked for, and what is needed to ask. */
+interface Order {
+  readonly request: DeployRequest;
+  readonly credentials: RepositoryCredentials | undefined;
+  readonly operations: Operations;
+  readonly input: CommandInput;
+  readonly context: CommandContext;
+  readonly interruption: Interruption;
+  readonly onRelease: OnRelease;
+}
 
 async function reachServer(listen: string | undefined, wiring: CliWiring): Promise<Operations> {
   if (listen !== undefined) await (await wiring.serverControl()).start({ listen });
   return wiring.operations();
 }
 
-function readRequest(input: CommandInput, io: CliIo): DeployRequest {
-  // An empty option means none, as in the original: scripts write --branch="$BRANCH".
-  const keyFile = input.text("ssh") || undefined;
-  return {
-    url: input.required("GIT_URL"),
-    branch: input.text("branch") || undefined,
-    sshKeyFile: keyFile === undefined ? undefined : resolve(io.workingFolder, keyFile),
-    acceptHostKey: input.text("accept-host-key") || undefined,
-    strict: input.flag("strict"),
-    startedBy: "command",
-  };
+/** `--dry-run`. */
+async function printPlan({
+  request,
+  credentials,
+  operations,
+  input,
+  context: { io },
+  interruption,
+  onRelease,
+}: Order): Promise<number> {
+  const planned = await unlessAborted(operations.plan(request, credentials), interruption.cancel).catch(
+    (error: unknown) => {
+      throw withWholePath(error, request.url, io);
+    },
+  );
+  if (planned === undefined) {
+    notice(io, "info", "Aborted!");
+    return 1;
+  }
+  onRelease(planned.plan);
+  for (const warning of planned.warnings) notice(io, "warning", warning);
+  await printResult(io, outputFormat(input), planned, (record) => describePlan(io.stdout, record));
+  return 0;
 }
 
-async function deployAndFollow(
-  request: DeployRequest,
-  operations: Operations,
-  input: CommandInput,
-  { io, wiring }: CommandContext,
-  interruption: Interruption,
-): Promise<number> {
-  const format = outputFormat(input);
-  const results = format === "table" ? io.stdout : io.stderr;
+/** `--async`. */
+async function createJob({
+  request,
+  credentials,
+  operations,
+  input,
+  context: { io },
+}: Order): Promise<number> {
+  const name = input.text("async-job-name") || undefined;
+  const retries = input.number("retries") ?? 1;
+  const job = await operations.createJob({ name, request, retries }, credentials).catch((error: unknown) => {
+    throw withWholePath(error, request.url, io);
+  });
+  await printResult(io, outputFormat(input), job, ({ id }) => `Created workflow-job=${printableText(id)}\n`);
+  notice(io, "info", `See how it does with: bodywork get deployments --async --logs ${job.id}`);
+  return 0;
+}
+
+async function deployAndFollow(order: Order): Promise<number> {
+  const { request, operations, input, context, interruption } = order;
+  const { io, wiring } = context;
+  const { format, results } = resultStream(input, io);
   const url = withoutCredentials(request.url);
   results.write(rule(results, io.columns, `deploying ${request.branch ?? "default"} branch from ${url}`));
 
-  const accepted = await unlessAborted(
-    accept(operations, request, { format, results, io }),
-    interruption.leave,
-  );
+  const accepted = await unlessAborted(accept(order), interruption.leave);
   if (accepted === undefined) {
     notice(
       io,
@@ -93,13 +154,15 @@ async function deployAndFollow(
   if (input.flag("detach")) {
     const run = await operations.run(runId);
     io.stdout.write(format === "table" ? `run=${runId} accepted.\n` : await recordText(format, run));
-    notice(io, "info", `The run goes on by itself. See how it does with: bodywork get run ${runId}`);
+    const text = `The run goes on by itself. See how it does with: bodywork get run ${runId}`;
+    notice(io, "info", text);
     return 0;
   }
 
   const progress = createRunProgress(io, results);
-  const run = await follow(runId, progress, { io, wiring }, interruption).finally(() => progress.end());
+  const run = await follow(runId, progress, context, interruption).finally(() => progress.end());
   if (run === undefined) return interruption.leave.aborted ? 130 : 1;
+  order.onRelease(run);
   if (format === "table") {
     io.stdout.write(await summary(run, wiring.operations, io));
   } else {
@@ -108,31 +171,33 @@ async function deployAndFollow(
   return run.status === "succeeded" ? 0 : 1;
 }
 
-/** Says why when it is refused; to a program, as any failure is said. */
-async function accept(
-  operations: Operations,
-  request: DeployRequest,
-  { format, results, io }: { readonly format: OutputFormat; readonly results: CliStream; readonly io: CliIo },
-): Promise<{ readonly runId: string } | "refused"> {
+/** The form of the result, and where what belongs to it goes that is not the record. */
+function resultStream(
+  input: CommandInput,
+  io: CliIo,
+): { readonly format: OutputFormat; readonly results: CliStream } {
+  const format = outputFormat(input);
+  return { format, results: format === "table" ? io.stdout : io.stderr };
+}
+
+async function accept(order: Order): Promise<{ readonly runId: string } | "refused"> {
+  const { request, credentials, operations, input, context } = order;
   try {
-    return await operations.deploy(request);
+    return await operations.deploy(request, credentials);
   } catch (error) {
-    const failure = withWholePath(asFailure(error), request.url, io);
-    if (failure.kind === "bug" || failure.code === "usage" || format !== "table") throw failure;
-    results.write(failed(results, "failed", failure.message, failure));
+    refuse(withWholePath(error, request.url, context.io), resultStream(input, context.io));
     return "refused";
   }
 }
 
-/** Where a path begins only we know: the server works elsewhere. */
-function withWholePath(failure: Failure, url: string, io: CliIo): Failure {
-  if (failure.code !== "repository-url" || !/^\.{1,2}(\/|$)/.test(url)) return failure;
-  const { href } = pathToFileURL(resolve(io.workingFolder, url));
-  return new Failure(failure.code, failure.message, {
-    hint: `For a repository on this machine write ${href}`,
-    details: failure.details,
-    cause: failure,
-  });
+/** Says why it is refused; to a program, as any failure is said. */
+function refuse(
+  failure: Failure,
+  { format, results }: { readonly format: OutputFormat; readonly results: CliStream },
+): number {
+  if (failure.kind === "bug" || failure.code === "usage" || format !== "table") throw failure;
+  results.write(failed(results, "failed", failure.message, failure));
+  return 1;
 }
 
 async function follow(
@@ -208,13 +273,4 @@ function failed(
 ): string {
   const first = paint(stream).red(`Deployment ${how} --> ${printableText(reason)}`);
   return `${[first, ...belowFailure(more)].join("\n")}\n`;
-}
-
-/** A line of `=` with a title in its middle; as wide as the terminal, 80 columns elsewhere. Never cuts the title. */
-function rule(stream: CliStream, columns: number | undefined, title = ""): string {
-  const width = stream.isTerminal && columns !== undefined ? columns : 80;
-  const text = title === "" ? "" : ` ${printableText(title)} `;
-  const left = Math.max(3, Math.floor((width - text.length) / 2));
-  const right = Math.max(3, width - text.length - left);
-  return `${"=".repeat(left)}${text}${"=".repeat(right)}\n`;
 }

@@ -57,7 +57,11 @@ function describeRuns(stream: CliStream, runs: readonly Run[], now: number): str
       run.commit?.shortHash ?? "",
       time(run.createdAt),
       between(run.startedAt, run.endedAt, now),
-      run.reason?.split("\n")[0] ?? "",
+      run.reason?.split("\n")[0] ?? waiting(run),
     ]),
   });
+}
+
+function waiting({ waitingFor }: Run): string {
+  return waitingFor === undefined ? "" : `waiting for ${waitingFor} to end`;
 }

@@ -26,9 +26,9 @@ export const serverStatus: CommandHandler = async (input, { io, wiring }) => {
   return print(input, io, status);
 };
 
-/** `server run` (hidden): what `start` starts. */
+/** `server run`: what `start` and systemd start. */
 export const runServer: CommandHandler = (input, { wiring }) =>
-  wiring.serveForeground({ listen: input.text("listen") });
+  wiring.serveForeground({ listen: input.text("listen"), listenApi: input.text("listen-api") });
 
 async function print(input: CommandInput, io: CliIo, status: ServerStatus): Promise<number> {
   await printResult(io, outputFormat(input), status, (found) =>
@@ -41,6 +41,7 @@ async function print(input: CommandInput, io: CliIo, status: ServerStatus): Prom
         ["started", time(found.startedAt) || "none"],
         ["home", found.home],
         ["api", found.api ?? "none"],
+        ["public_api", found.publicApi ?? "none"],
         ["ingress", found.ingress ?? "opens with the first service"],
         ["ingress_running", found.ingressRunning ? "True" : "False"],
       ],

@@ -8,7 +8,19 @@ const deployOptions: readonly OptionSpec[] = [
     value: "BRANCH",
     summary: "Branch, tag or commit to deploy; the repository's default branch if left out",
   },
-  { kind: "value", name: "ssh", value: "PATH", summary: "Private key file for an ssh repository" },
+  {
+    kind: "value",
+    name: "ssh",
+    value: "PATH",
+    summary: "Private key file for an ssh repository; kept in the secrets group for later runs",
+  },
+  {
+    kind: "value",
+    name: "group",
+    aliases: ["secrets-group"],
+    value: "GROUP",
+    summary: "Secrets group to use; pipeline.secrets_group, else the pipeline's name, if left out",
+  },
   {
     kind: "value",
     name: "accept-host-key",
@@ -25,7 +37,7 @@ const deployOptions: readonly OptionSpec[] = [
     name: "retries",
     value: "N",
     type: "count",
-    summary: "Inactive, as in the original: a stage's retries are in bodywork.yaml",
+    summary: "With --async: further runs after one that failed (1 if left out)",
   },
   {
     kind: "value",
@@ -34,7 +46,19 @@ const deployOptions: readonly OptionSpec[] = [
     type: "address",
     summary: "Public address of the ingress (127.0.0.1:8080 at first)",
   },
+  { kind: "flag", name: "dry-run", summary: "Print what would be done, and do nothing" },
   { kind: "flag", name: "detach", summary: "Return as soon as the run is accepted" },
+  {
+    kind: "flag",
+    name: "async",
+    summary: "Leave it to the server as a job, which tries again when it fails (see --retries)",
+  },
+  {
+    kind: "value",
+    name: "async-job-name",
+    value: "NAME",
+    summary: "Name of that job, without its prefix async-workflow-; made up if left out",
+  },
   {
     kind: "value",
     name: "timeout",
@@ -43,10 +67,15 @@ const deployOptions: readonly OptionSpec[] = [
     summary: "Cancel the run when it takes longer",
   },
   output,
-  // Of the original, which has no use for them either when the workflow does not run in the cluster.
-  ...["group", "secrets-group", "bodywork-image"].map(
-    (name): OptionSpec => ({ kind: "value", name, value: "TEXT", summary: "Inactive", hidden: true }),
-  ),
+  { kind: "value", name: "bodywork-image", value: "IMAGE", summary: "Inactive", hidden: true },
+];
+
+const deployConflicts: CommandSpec["conflicts"] = [
+  ["detach", "timeout"],
+  ["dry-run", "detach"],
+  ["dry-run", "async"],
+  ["async", "detach"],
+  ["async", "timeout"],
 ];
 
 const deployDescription = [
@@ -65,12 +94,13 @@ export const deploymentCommands: readonly CommandSpec[] = [
     description: deployDescription,
     arguments: [gitUrl],
     options: deployOptions,
-    conflicts: [["detach", "timeout"]],
+    conflicts: deployConflicts,
     examples: [
       "bodywork create deployment https://github.com/me/my-project --branch main",
       "bodywork create deployment git@github.com:me/private.git --ssh ~/.ssh/id_ed25519",
+      "bodywork create deployment https://github.com/me/my-project --dry-run",
     ],
-    load: async () => (await import("../commands/deploy.ts")).deploy,
+    load: async () => (await import("../commands/deploy.ts")).createDeployment,
   },
   {
     words: ["update", "deployment"],
@@ -79,9 +109,9 @@ export const deploymentCommands: readonly CommandSpec[] = [
     description: deployDescription,
     arguments: [gitUrl],
     options: deployOptions,
-    conflicts: [["detach", "timeout"]],
+    conflicts: deployConflicts,
     examples: ["bodywork update deployment https://github.com/me/my-project --branch main"],
-    load: async () => (await import("../commands/deploy.ts")).deploy,
+    load: async () => (await import("../commands/deploy.ts")).updateDeployment,
   },
   {
     words: ["get", "deployment"],
@@ -97,9 +127,20 @@ export const deploymentCommands: readonly CommandSpec[] = [
     ],
     options: [
       { kind: "value", name: "namespace", value: "NAMESPACE", summary: "Only those of this namespace" },
+      { kind: "flag", name: "async", summary: "The jobs of create deployment --async instead" },
+      {
+        kind: "value",
+        name: "logs",
+        value: "JOB",
+        summary: "With --async: the log of this job's newest run",
+      },
       output,
     ],
-    examples: ["bodywork get deployments", "bodywork get deployment my-project serve --output json"],
+    examples: [
+      "bodywork get deployments",
+      "bodywork get deployment my-project serve --output json",
+      "bodywork get deployments --async --logs async-workflow-nightly",
+    ],
     load: async () => (await import("../commands/get-deployment.ts")).getDeployment,
   },
   {
@@ -130,10 +171,32 @@ export const deploymentCommands: readonly CommandSpec[] = [
   {
     words: ["delete", "deployment"],
     plural: "deployments",
-    summary: "Delete a deployment: its processes, routes and files",
-    arguments: [{ ...deploymentName, required: true }],
-    options: [yes, output],
-    examples: ["bodywork delete deployment my-project --yes"],
+    summary: "Delete a deployment (its processes, routes and files), or one service of it",
+    description: [
+      "A service that is deleted comes back with the next deployment. Jobs and cronjobs go on, and may deploy it again.",
+    ],
+    arguments: [
+      { ...deploymentName, required: true },
+      {
+        name: "SERVICE",
+        required: false,
+        summary: "Only this service, by its name in bodywork.yaml or in its URL",
+      },
+    ],
+    options: [
+      {
+        kind: "flag",
+        name: "async",
+        summary: "NAME is a job of create deployment --async, by its whole name",
+      },
+      yes,
+      output,
+    ],
+    examples: [
+      "bodywork delete deployment my-project --yes",
+      "bodywork delete deployment my-project serve",
+      "bodywork delete deployment --async async-workflow-nightly",
+    ],
     load: async () => (await import("../commands/delete-deployment.ts")).deleteDeployment,
   },
   {

@@ -1,5 +1,13 @@
-import type { CommandSpec } from "../command-spec.ts";
-import { output } from "./shared.ts";
+import type { CommandSpec, OptionSpec } from "../command-spec.ts";
+import { output, yes } from "./shared.ts";
+
+const listenApi: OptionSpec = {
+  kind: "value",
+  name: "listen-api",
+  value: "HOST:PORT",
+  type: "address",
+  summary: "Where the API listens for other machines; api.listen of the settings if left out",
+};
 
 /** Rows of the command table. */
 export const serverCommands: readonly CommandSpec[] = [
@@ -65,8 +73,7 @@ export const serverCommands: readonly CommandSpec[] = [
   },
   {
     words: ["server", "run"],
-    hidden: true,
-    summary: "Be the server, in the foreground",
+    summary: "Be the server, in the foreground: what systemd starts",
     arguments: [],
     options: [
       {
@@ -76,8 +83,143 @@ export const serverCommands: readonly CommandSpec[] = [
         type: "address",
         summary: "Public address of the ingress",
       },
+      listenApi,
     ],
     examples: ["bodywork server run"],
     load: async () => (await import("../commands/server.ts")).runServer,
+  },
+  {
+    words: ["server", "install"],
+    summary: "Have systemd start the server with the machine",
+    arguments: [],
+    options: [
+      { kind: "flag", name: "user", summary: "A unit of the user's own systemd (the default)" },
+      { kind: "flag", name: "system", summary: "A unit of the machine's systemd; takes root" },
+      listenApi,
+      { kind: "flag", name: "print", summary: "Print the unit and write nothing" },
+      { kind: "flag", name: "force", summary: "Replace another unit of that name" },
+    ],
+    conflicts: [["user", "system"]],
+    examples: ["bodywork server install", "bodywork server install --system --print"],
+    load: async () => (await import("../commands/server-install.ts")).installServer,
+  },
+  {
+    words: ["server", "token", "create"],
+    summary: "Make an access token and print it, this once",
+    arguments: [{ name: "NAME", required: true, summary: "What it is for, such as ci-of-my-project" }],
+    options: [
+      {
+        kind: "value",
+        name: "scope",
+        value: "SCOPE",
+        choices: ["read", "deploy", "admin"],
+        default: "deploy",
+        summary: "What it is good for; each includes those before it",
+      },
+      { kind: "flag", name: "secrets-read", summary: "It may read the values of secrets, too" },
+      {
+        kind: "value",
+        name: "expires",
+        value: "TIME",
+        default: "90d",
+        summary: "Until then it is good: 30d, 12h, never",
+      },
+      output,
+    ],
+    examples: ["bodywork server token create ci-of-my-project --scope deploy --expires 30d"],
+    load: async () => (await import("../commands/server-tokens.ts")).createToken,
+  },
+  {
+    words: ["server", "token", "list"],
+    summary: "List the access tokens, without what they are",
+    arguments: [],
+    options: [output],
+    examples: ["bodywork server token list"],
+    load: async () => (await import("../commands/server-tokens.ts")).listTokens,
+  },
+  {
+    words: ["server", "token", "revoke"],
+    summary: "Revoke an access token: it is refused at once",
+    arguments: [{ name: "ID", required: true, summary: "As the list has it" }],
+    options: [output],
+    examples: ["bodywork server token revoke 1f0c93ab"],
+    load: async () => (await import("../commands/server-tokens.ts")).revokeToken,
+  },
+  {
+    words: ["server", "audit"],
+    summary: "Show who changed what, and which tokens were refused",
+    arguments: [],
+    options: [
+      {
+        kind: "value",
+        name: "limit",
+        value: "N",
+        type: "count",
+        default: "100",
+        summary: "So many entries, newest first",
+      },
+      output,
+    ],
+    examples: ["bodywork server audit --limit 20"],
+    load: async () => (await import("../commands/server-care.ts")).showAudit,
+  },
+  {
+    words: ["server", "backup"],
+    summary: "Copy the server's store to a file on this machine",
+    arguments: [{ name: "FILE", required: true, summary: "A file that is not there yet" }],
+    options: [output],
+    examples: ["bodywork server backup bodywork-backup.db"],
+    load: async () => (await import("../commands/server-care.ts")).backUp,
+  },
+  {
+    words: ["server", "restore"],
+    summary: "Put a backup in the place of the server's store",
+    description: ["The server is stopped for it. The store as it was is kept beside it."],
+    arguments: [{ name: "FILE", required: true, summary: "What server backup has written" }],
+    options: [yes, output],
+    examples: ["bodywork server restore bodywork-backup.db --yes"],
+    load: async () => (await import("../commands/server-care.ts")).restore,
+  },
+  {
+    words: ["server", "rotate-key"],
+    summary: "Seal all secrets anew, with a new master key",
+    arguments: [],
+    options: [output],
+    examples: ["bodywork server rotate-key"],
+    load: async () => (await import("../commands/server-care.ts")).rotateKey,
+  },
+  {
+    words: ["login"],
+    summary: "Have commands go to a server on another machine",
+    description: [
+      "The token is asked for on a terminal. What is given as --token can be seen by others on this machine.",
+    ],
+    arguments: [{ name: "URL", required: true, summary: "Its address, https://HOST:PORT" }],
+    options: [
+      { kind: "flag", name: "token-stdin", summary: "Read the token from standard input" },
+      {
+        kind: "value",
+        name: "ca-file",
+        value: "FILE",
+        summary: "Certificates in PEM to trust besides this machine's own",
+      },
+      {
+        kind: "flag",
+        name: "insecure-http",
+        summary: "Take plain http: others in the network can read the token",
+      },
+      output,
+    ],
+    conflicts: [["token", "token-stdin"]],
+    examples: ["bodywork login https://bodywork.example.com:8443 --token-stdin"],
+    load: async () => (await import("../commands/login.ts")).login,
+  },
+  {
+    words: ["logout"],
+    summary: "Forget that server and its token",
+    arguments: [],
+    options: [output],
+    examples: ["bodywork logout"],
+    load: async () => (await import("../commands/login.ts")).logout,
   },
 ];

@@ -9,6 +9,14 @@ export const output: OptionSpec = {
   summary: "Form of the result on standard output",
 };
 
+export const timeout: OptionSpec = {
+  kind: "value",
+  name: "timeout",
+  value: "SECONDS",
+  type: "seconds",
+  summary: "Give up when it takes longer",
+};
+
 export const yes: OptionSpec = { kind: "flag", name: "yes", summary: "Do not ask" };
 
 export const gitUrl: ArgumentSpec = {
@@ -16,3 +24,32 @@ export const gitUrl: ArgumentSpec = {
   required: true,
   summary: "https, ssh, scp-like or file URL of the repository",
 };
+
+/** What every command takes, before its words and after them. */
+export const globalOptions: readonly OptionSpec[] = [
+  {
+    kind: "value",
+    name: "server",
+    value: "URL",
+    type: "nonempty",
+    summary: "Act on the server at this address; BODYWORK_SERVER if left out",
+  },
+  {
+    kind: "value",
+    name: "token",
+    value: "TOKEN",
+    type: "nonempty",
+    summary: "Access token for that server; BODYWORK_TOKEN if left out",
+  },
+  {
+    kind: "value",
+    name: "engine",
+    value: "ENGINE",
+    choices: ["local", "kubernetes"],
+    summary: "Where stages run; BODYWORK_ENGINE if left out, else what is found",
+  },
+  { kind: "flag", name: "quiet", summary: "Say only what is wrong, and the result" },
+];
+
+/** What many commands take after their words; those take them before too. */
+export const commonOptions: readonly OptionSpec[] = [output, timeout, yes];

@@ -1,7 +1,43 @@
 import type { CommandSpec } from "../command-spec.ts";
+import { gitUrl, output } from "./shared.ts";
 
 /** Rows of the command table. */
 export const toolCommands: readonly CommandSpec[] = [
+  {
+    words: ["configure-cluster"],
+    summary: "Make the engine ready for deployments; they do it by themselves",
+    description: [
+      "On this machine there is no cluster to configure: the home folder is made, and the server started.",
+    ],
+    arguments: [],
+    options: [output],
+    examples: ["bodywork configure-cluster"],
+    load: async () => (await import("../commands/configure-cluster.ts")).configureCluster,
+  },
+  {
+    words: ["stage"],
+    hidden: true,
+    summary: "Run one stage of a repository here, in the foreground",
+    description: [
+      "The newest commit is put into ./bodywork_project, which must not be there or be empty, and stays there.",
+      "The stage gets this shell's variables. TIMEOUT counts from the start of its program; 0 means no limit.",
+    ],
+    arguments: [
+      gitUrl,
+      { name: "STAGE_NAME", required: true, summary: "The stage, as in bodywork.yaml" },
+      { name: "TIMEOUT", required: false, type: "count", default: "0", summary: "Seconds" },
+    ],
+    options: [
+      {
+        kind: "value",
+        name: "branch",
+        value: "BRANCH",
+        summary: "Branch, tag or commit; the repository's default branch if left out",
+      },
+    ],
+    examples: ["bodywork stage https://github.com/me/my-project train 60 --branch main"],
+    load: async () => (await import("../commands/stage.ts")).stage,
+  },
   {
     words: ["completion"],
     summary: "Print the completion script of a shell",

@@ -5,6 +5,7 @@ import type { Artifacts } from "../../ports/artifacts.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { Engine, ServiceName } from "../../ports/engine.ts";
 import type { RunStore } from "../../ports/run-store.ts";
+import type { Secrets } from "../../ports/secrets.ts";
 import type { Source } from "../../ports/source.ts";
 import type { Address, Addresses } from "./addresses.ts";
 import type { Route } from "./ingress/routes.ts";
@@ -23,6 +24,7 @@ export interface LocalEngineParts {
   >;
   readonly source: Source;
   readonly artifacts: Artifacts;
+  readonly secrets: Pick<Secrets, "reveal">;
   readonly processes: Processes;
   readonly ingress: FrontDoor;
   readonly names: Names;

@@ -10,6 +10,7 @@ import { processTable } from "./processes/process-table.ts";
 import type { RunningProcess } from "./processes/processes.ts";
 import { checkReadiness, connects, staysSilent } from "./readiness.ts";
 import { restartDelay } from "./restart-delay.ts";
+import { revealSecrets } from "./reveal-secrets.ts";
 import { exitReason } from "./run-batch.ts";
 import { commandOf } from "./stage-command.ts";
 import { prepareWorkspace, stageVariables } from "./workspace.ts";
@@ -183,21 +184,17 @@ export function keepReplica(
     );
     const prefix = await parts.names.privateHostsPrefix(task.namespace, "service");
     stopped.signal.throwIfAborted();
+    const secrets = revealSecrets(task, parts.secrets);
     return parts.processes.start({
       folder: join(folder(), "process"),
       nonce: parts.newNonce(),
-      command: commandOf(
-        task.stage,
-        task.environment.python,
-        workspace.module,
-        parts.notebookRunner,
-        folder(),
-      ),
+      command: commandOf(task, workspace.module, parts.notebookRunner, folder()),
       cwd: workspace.folder,
       env: {
         ...stageVariables(task, workspace, parts.machine),
         ...parts.names.variables(task.namespace, { port: task.stage.port, address: record.address }),
       },
+      ...(secrets === undefined ? {} : { secrets }),
       ...(prefix.length === 0 ? {} : { prefix }),
     });
   }

@@ -8,6 +8,7 @@ import type { BatchOutcome, TaskObserver } from "../../ports/engine.ts";
 import type { LocalEngineParts } from "./local-engine.ts";
 import { lastLines } from "./processes/follow-log.ts";
 import type { ProcessExit, RunningProcess } from "./processes/processes.ts";
+import { revealSecrets } from "./reveal-secrets.ts";
 import { commandOf } from "./stage-command.ts";
 import { locateModule, prepareWorkspace, stageVariables } from "./workspace.ts";
 
@@ -73,16 +74,18 @@ async function startOrAdopt(
     );
   }
   const prefix = await parts.names.privateHostsPrefix(task.namespace, "batch");
+  const secrets = revealSecrets(task, parts.secrets);
   return parts.processes.start({
     folder: state,
     nonce: parts.newNonce(),
-    command: commandOf(task.stage, task.environment.python, workspace.module, parts.notebookRunner, folder),
+    command: commandOf(task, workspace.module, parts.notebookRunner, folder),
     cwd: workspace.folder,
     env: {
       ...stageVariables(task, workspace, parts.machine),
       ...parts.names.variables(task.namespace, undefined),
       BODYWORK_ATTEMPT: String(task.attempt),
     },
+    ...(secrets === undefined ? {} : { secrets }),
     ...(memoryLimitMb === undefined ? {} : { memoryLimitMb }),
     ...(prefix.length === 0 ? {} : { prefix }),
   });

@@ -1,11 +1,13 @@
 """Runs a notebook to its end, shows what its cells print, and saves it with all outputs as HTML.
 
-usage: run_notebook.py NOTEBOOK HTML [ARGS...]
+usage: run_notebook.py NOTEBOOK HTML SECRETS [ARGS...]
 
-The cells see ARGS as sys.argv[1:] and work in the notebook's folder. Exits 1 when a cell fails or the kernel dies,
+The cells see ARGS as sys.argv[1:] and work in the notebook's folder. SECRETS, a list in JSON, names the variables whose
+values are masked in the HTML; what is shown goes through a masker of its own (mask_log.py). Exits 1 when a cell fails or the kernel dies,
 after showing which cell it was and why; the HTML is saved all the same.
 """
 
+import json
 import os
 import re
 import sys
@@ -14,7 +16,7 @@ import sys
 os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
 
 
-def main(notebook_path, html_path, args):
+def main(notebook_path, html_path, secrets, args):
     import nbformat
     from nbclient.exceptions import CellExecutionError, DeadKernelError
 
@@ -29,6 +31,8 @@ def main(notebook_path, html_path, args):
         client.execute()
     except (CellExecutionError, DeadKernelError) as error:
         failure = error
+    if secrets:
+        mask_secrets(notebook, secrets)
     save_html(notebook, html_path)
     if failure is None:
         return 0
@@ -84,6 +88,48 @@ def show(message):
             print(text, flush=True)
 
 
+def mask_secrets(notebook, names):
+    kept, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        from mask_log import Masker, forms_of
+    finally:
+        sys.dont_write_bytecode = kept
+
+    forms = forms_of(os.environb.get(os.fsencode(name), b"") for name in names)
+
+    def masked(node):
+        if isinstance(node, str):
+            masker = Masker(forms)
+            return (masker.feed(node.encode("utf-8", "surrogatepass")) + masker.end()).decode("utf-8", "replace")
+        if isinstance(node, (list, dict)):
+            for key in range(len(node)) if isinstance(node, list) else list(node):
+                if not is_picture(key):
+                    node[key] = masked(node[key])
+        return node
+
+    for cell in notebook.cells:
+        if "outputs" in cell:
+            cell.outputs = joined_streams(cell.outputs)
+    masked(notebook)
+
+
+def is_picture(key):
+    """In base64, where a short secret may be found by chance."""
+    return str(key).startswith(("image/", "audio/", "video/", "application/pdf")) and key != "image/svg+xml"
+
+
+def joined_streams(outputs):
+    """A text that was printed in pieces as one: a secret may lie across them."""
+    joined = []
+    for output in outputs:
+        before = joined[-1] if joined else None
+        if before and output.output_type == "stream" == before.output_type and output.name == before.name:
+            before.text += output.text
+        else:
+            joined.append(output)
+    return joined
+
+
 def save_html(notebook, html_path):
     from nbconvert import HTMLExporter
 
@@ -109,4 +155,4 @@ def describe(notebook, index, failure):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], sys.argv[2], sys.argv[3:]))
+    sys.exit(main(sys.argv[1], sys.argv[2], json.loads(sys.argv[3]), sys.argv[4:]))

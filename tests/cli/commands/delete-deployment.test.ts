@@ -1,4 +1,6 @@
 import { describe, expect, test } from "vitest";
+import { Failure } from "../../../src/core/failure.ts";
+import { aService } from "../support/records.ts";
 import { run, type TerminalOptions } from "../support/terminal.ts";
 
 describe("delete deployment", () => {
@@ -39,6 +41,86 @@ describe("delete deployment", () => {
     const { result, deleted } = await del("delete deployment my-project --yes", { answers: ["n"] });
     expect(result.asked).toEqual([]);
     expect(deleted).toEqual(["my-project"]);
+  });
+});
+
+describe("delete deployment NAME SERVICE", () => {
+  const service = aService({ stage: "stage_3", name: "stage-3" });
+
+  test("deletes that service alone, and says that it comes back", async () => {
+    const asked: unknown[] = [];
+    const deleteService = async (...given: unknown[]) => {
+      asked.push(given);
+      return service;
+    };
+    const result = await run("delete deployment my-project stage_3", { operations: { deleteService } });
+    expect(asked).toEqual([["my-project", "stage_3"]]);
+    expect(result).toMatchObject({ exitCode: 0, stdout: "Deleted service=stage-3\n" });
+    expect(result.stderr).toContain("The next deployment of my-project brings it back.\n");
+    const json = await run("delete deployment my-project stage-3 --output json", {
+      operations: { deleteService },
+    });
+    expect(JSON.parse(json.stdout)).toEqual({ deployment: "my-project", service: "stage-3", found: true });
+  });
+
+  test("says with 0 that there is none, and which there are", async () => {
+    const deleteService = async () => {
+      throw new Failure("not-found", "There is none.", { hint: "Services of it: stage-3." });
+    };
+    const result = await run("delete deployment my-project nope", { operations: { deleteService } });
+    expect(result).toMatchObject({ exitCode: 0, stdout: "Could not find service=nope\n" });
+    expect(result.stderr).toContain("Services of it: stage-3.\n");
+    expect(result.stderr).not.toContain("brings it back");
+  });
+
+  test("fails when it can't be deleted", async () => {
+    const deleteService = async () => {
+      throw new Failure("server-unreachable", "The server does not answer.");
+    };
+    expect((await run("delete deployment my-project x", { operations: { deleteService } })).exitCode).toBe(1);
+  });
+
+  test("asks on a terminal", async () => {
+    const result = await run("delete deployment my-project stage-3", {}, { answers: ["n"] });
+    expect(result.asked).toEqual(["Delete service stage-3 of deployment my-project, with its route? [y/N] "]);
+    expect(result).toMatchObject({ exitCode: 1, stdout: "" });
+  });
+});
+
+describe("delete deployment --async", () => {
+  const deleteJob = async (id: string) => ({ found: id === "async-workflow-foo" });
+
+  test("deletes the job and says so in the original's words", async () => {
+    expect(
+      await run("delete deployment --async async-workflow-foo", { operations: { deleteJob } }),
+    ).toMatchObject({
+      exitCode: 0,
+      stdout: "Deleted workflow-job=async-workflow-foo\n",
+    });
+  });
+
+  test("says with 0 that there is none of that name", async () => {
+    expect(await run("delete deployment foo --async", { operations: { deleteJob } })).toMatchObject({
+      exitCode: 0,
+      stdout: "Could not find workflow-job=foo\n",
+    });
+    const json = await run("delete deployment foo --async --output json", { operations: { deleteJob } });
+    expect(JSON.parse(json.stdout)).toEqual({ job: "foo", found: false });
+  });
+
+  test("asks on a terminal, unless --yes", async () => {
+    const line = "delete deployment --async async-workflow-foo";
+    const refused = await run(line, { operations: { deleteJob } }, { answers: ["n"] });
+    expect(refused).toMatchObject({
+      exitCode: 1,
+      asked: ["Delete workflow-job async-workflow-foo with its runs and logs? [y/N] "],
+    });
+    const sure = await run(`${line} --yes`, { operations: { deleteJob } }, { answers: [] });
+    expect(sure).toMatchObject({ exitCode: 0, asked: [] });
+  });
+
+  test("a job has no service", async () => {
+    expect((await run("delete deployment --async a b", { operations: { deleteJob } })).exitCode).toBe(2);
   });
 });
 

@@ -1,8 +1,18 @@
 import { describe, expect, test } from "vitest";
+import type { CliWiring } from "../../../src/cli/cli-io.ts";
 import { runCli } from "../../../src/cli/run-cli.ts";
 import { Failure } from "../../../src/core/failure.ts";
+import type { Job } from "../../../src/core/job-state.ts";
+import type { PlannedStage } from "../../../src/core/plan.ts";
 import type { DeployRequest, Run, RunEvent } from "../../../src/core/run-state.ts";
-import type { Operations, ServerStatus } from "../../../src/operations/operations.ts";
+import { SecretValue } from "../../../src/core/secret-value.ts";
+import type {
+  Operations,
+  PlannedDeployment,
+  RepositoryCredentials,
+  ServerStatus,
+} from "../../../src/operations/operations.ts";
+import { batchStage, serviceStage } from "../../support/tasks.ts";
 import { aDeployment, aRun, aService, events } from "../support/records.ts";
 import { type Parts, run, type TerminalOptions, testTerminal, testWiring } from "../support/terminal.ts";
 
@@ -36,20 +46,26 @@ describe("a deployment that succeeds", () => {
     expect(stderr).toMatch(/^\[ +0\.4s\] run succeeded$/m);
   });
 
-  test("asks for what was typed, with a key file's absolute path", async () => {
-    const { requests, parts } = recordingServer();
+  test("asks for what was typed; an empty option means none", async () => {
+    const { asked, parts } = recordingServer();
     await run(
-      `create deployment ${url} --branch=dev --ssh keys/id --accept-host-key SHA256:x --strict`,
+      `create deployment ${url} --branch=dev --group prod --accept-host-key SHA256:x --strict`,
       parts,
     );
-    await run(`update deployments ${url} --branch= --ssh=`, parts);
-    const nothing = { branch: undefined, sshKeyFile: undefined, acceptHostKey: undefined };
-    expect(requests).toEqual([
+    await run(`update deployments ${url} --branch= --ssh= --secrets-group prod`, parts);
+    const nothing = { branch: undefined, acceptHostKey: undefined };
+    expect(asked).toEqual([
       {
-        ...{ url, branch: "dev", sshKeyFile: "/home/me/keys/id", acceptHostKey: "SHA256:x" },
-        ...{ strict: true, startedBy: "command" },
+        request: {
+          ...{ url, branch: "dev", group: "prod", acceptHostKey: "SHA256:x" },
+          ...{ strict: true, startedBy: "command" },
+        },
+        credentials: undefined,
       },
-      { url, ...nothing, strict: false, startedBy: "command" },
+      {
+        request: { url, ...nothing, group: "prod", strict: false, startedBy: "command" },
+        credentials: undefined,
+      },
     ]);
   });
 
@@ -119,16 +135,14 @@ describe("a deployment that succeeds", () => {
     expect(calls).toEqual(["listen 0.0.0.0:80", "deploy"]);
   });
 
-  test.each([
-    "--retries=2",
-    "--group=g",
-    "--secrets-group=g",
-    "--bodywork-image=bodyworkml/bodywork-core:3.0",
-  ])("says that %s is inactive, and takes it", async (option) => {
-    const { exitCode, stderr } = await run([...create, option], server());
-    expect(exitCode).toBe(0);
-    expect(stderr).toMatch(new RegExp(`^${option.split("=")[0]} is inactive here: .+\\.$`, "m"));
-  });
+  test.each(["--retries=2", "--async-job-name=foo", "--bodywork-image=bodyworkml/bodywork-core:3.0"])(
+    "says that %s is inactive, and takes it",
+    async (option) => {
+      const { exitCode, stderr } = await run([...create, option], server());
+      expect(exitCode).toBe(0);
+      expect(stderr).toMatch(new RegExp(`^${option.split("=")[0]} is inactive here: .+\\.$`, "m"));
+    },
+  );
 });
 
 describe("a deployment that fails", () => {
@@ -212,6 +226,211 @@ describe("a deployment that fails", () => {
     expect(stderr).toContain("the end of run run-1 is not known here");
     expect(stderr).toContain("bodywork get run run-1");
   });
+});
+
+describe("The key of a private repository", () => {
+  const sshUrl = "git@forge.test:me/my-project.git";
+  const ofFile = new SecretValue("of the file");
+  const ofVariable = new SecretValue("of the variable");
+  const files: Partial<CliWiring> = {
+    readKeyFile: async (path) => {
+      if (path === "/home/me/keys/id") return ofFile;
+      throw new Failure("usage", `could not find key file at ${path}`);
+    },
+  };
+
+  test("is the text of the file, which is kept for later runs", async () => {
+    const { asked, parts } = recordingServer(files);
+    await run(`create deployment ${sshUrl} --ssh keys/id`, parts);
+    expect(asked.map(({ credentials }) => credentials)).toEqual([{ sshKey: ofFile, keep: true }]);
+  });
+
+  test("is that of the variable when it is set, which wins over the file and is not kept", async () => {
+    const { asked, parts } = recordingServer({ ...files, environmentSshKey: () => ofVariable });
+    await run(`create deployment ${sshUrl}`, parts);
+    const { stderr } = await run(`create deployment ${sshUrl} --ssh keys/id`, parts);
+    expect(asked.map(({ credentials }) => credentials)).toEqual([
+      { sshKey: ofVariable, keep: false },
+      { sshKey: ofVariable, keep: false },
+    ]);
+    expect(stderr).toContain("--ssh is not used: BODYWORK_GIT_SSH_PRIVATE_KEY is set and wins.");
+  });
+
+  test("is sent from the variable only for an address of ssh", async () => {
+    const { asked, parts } = recordingServer({ environmentSshKey: () => ofVariable });
+    await run(create, parts);
+    expect(asked.map(({ credentials }) => credentials)).toEqual([undefined]);
+  });
+
+  test("that is not there is wrong usage, and nothing is asked for", async () => {
+    const { asked, parts } = recordingServer(files);
+    const { exitCode, stderr } = await run(`create deployment ${sshUrl} --ssh nowhere`, parts);
+    expect(exitCode).toBe(2);
+    expect(stderr).toContain("could not find key file at /home/me/nowhere");
+    expect(asked).toEqual([]);
+  });
+});
+
+describe("update deployment", () => {
+  const update = ["update", "deployment", url];
+
+  test("says so when there was nothing to update, and deploys all the same", async () => {
+    const first = await run(update, server({ run: async () => aRun({ release: 1 }) }));
+    expect(first.exitCode).toBe(0);
+    const line = "There was no deployment my-project to update: this is the same as to create it.\n";
+    expect(first.stderr).toContain(line);
+    expect((await run(update, server())).stderr).not.toContain(line);
+    expect((await run(create, server({ run: async () => aRun({ release: 1 }) }))).stderr).not.toContain(line);
+  });
+});
+
+describe("--dry-run", () => {
+  const dryRun = [...create, "--dry-run"];
+  const noted: Asked[] = [];
+  const planning = (planned: PlannedDeployment): Parts => ({
+    operations: {
+      async plan(request, credentials) {
+        noted.push({ request, credentials });
+        return planned;
+      },
+    },
+  });
+
+  test("prints what would be done, and asks for nothing else", async () => {
+    const { exitCode, stdout, stderr } = await run(dryRun, planning(aPlanned()));
+    expect(exitCode).toBe(0);
+    expect(noted.map(({ request }) => request.url)).toEqual([url]);
+    const lines = stdout.split("\n").map((line) => line.replace(/ {2,}/g, "  ").trim());
+    expect(lines).toEqual([
+      "Would make release 4 of my-project in namespace my-space",
+      "commit 1234567 of main: Train again (Ada)",
+      "Step  Stage  Kind  After  Environment  Secrets",
+      "1  train  batch  Python 3.11  PASSWORD: prod/db version 2",
+      "numpy==2.1.0",
+      "-r requirements.txt",
+      "2  serve  service, 2 × port 5000, ingress  train  Python 3",
+      "on failure: tell  batch  Python 3",
+      "Services to roll out: serve",
+      "Services to be removed: stage-3 (of 1234567)",
+      "Nothing was changed.",
+      "",
+    ]);
+    expect(stderr).toContain("Warning: stages.unused -> no step runs it\n");
+  });
+
+  test("prints the plan itself with --output json", async () => {
+    const { stdout } = await run([...dryRun, "--output", "json"], planning(aPlanned()));
+    expect(JSON.parse(stdout)).toEqual(JSON.parse(JSON.stringify(aPlanned())));
+  });
+
+  test("exits with 1 and the reason when the deployment would be refused", async () => {
+    const refused = (): Parts => ({
+      operations: {
+        plan: async () => {
+          throw new Failure("secret-missing", "cannot find key=A in secret=s in namespace=n", {
+            details: ["one line each"],
+            hint: "bodywork create secret s --group n --data A=VALUE",
+          });
+        },
+      },
+    });
+    expect(await run(dryRun, refused())).toMatchObject({
+      exitCode: 1,
+      stdout: "",
+      stderr: expect.stringContaining(
+        "Error: cannot find key=A in secret=s in namespace=n\n  one line each\nHint: bodywork create secret s",
+      ),
+    });
+    const { stdout } = await run([...dryRun, "--output=json"], refused());
+    expect(JSON.parse(stdout)).toMatchObject({ error: { code: "secret-missing" } });
+  });
+
+  test("of an update says when there is nothing to update", async () => {
+    const first = aPlanned();
+    const parts = planning({ ...first, plan: { ...first.plan, release: 1 } });
+    const { stderr } = await run(["update", "deployment", url, "--dry-run"], parts);
+    expect(stderr).toContain("There was no deployment my-project to update");
+  });
+
+  test.each(["--detach", "--async"])("can't be used with %s", async (option) => {
+    expect(await run([...dryRun, option], {})).toMatchObject({ exitCode: 2 });
+  });
+});
+
+describe("--async", () => {
+  const jobs = () => {
+    const made: unknown[] = [];
+    const parts: Parts = {
+      operations: {
+        async createJob(job, credentials) {
+          made.push({ ...job, credentials });
+          return { ...aJob, id: `async-workflow-${job.name ?? "made-up"}`, request: job.request };
+        },
+      },
+      wiring: { readKeyFile: async () => new SecretValue("a key") },
+    };
+    return { made, parts };
+  };
+
+  test("leaves a job to the server, with the key, and returns with its name", async () => {
+    const { made, parts } = jobs();
+    const line = `create deployment ${url} --async --async-job-name=foo --branch main --ssh=id --group=g --bodywork-image=a/b:1`;
+    const { exitCode, stdout, stderr } = await run(line, parts);
+    expect(exitCode).toBe(0);
+    expect(stdout).toBe("Created workflow-job=async-workflow-foo\n");
+    expect(stderr).toContain("bodywork get deployments --async --logs async-workflow-foo");
+    expect(made).toMatchObject([
+      {
+        name: "foo",
+        retries: 1,
+        request: { url, branch: "main", group: "g", startedBy: "async" },
+        credentials: { keep: true },
+      },
+    ]);
+  });
+
+  test("takes the number of retries, and says nothing of it; the server makes up a name", async () => {
+    const { made, parts } = jobs();
+    const { stdout, stderr } = await run([...create, "--async", "--retries=0"], parts);
+    expect(stdout).toBe("Created workflow-job=async-workflow-made-up\n");
+    expect(made).toMatchObject([{ name: undefined, retries: 0 }]);
+    expect(stderr).not.toContain("inactive");
+  });
+
+  test("exits with 1 when there is a job of that name already", async () => {
+    const parts: Parts = {
+      operations: {
+        createJob: async () => {
+          throw new Failure("already-exists", "Cannot create workflow-job=foo as it already exists");
+        },
+      },
+    };
+    expect(await run([...create, "--async", "--async-job-name=foo"], parts)).toMatchObject({
+      exitCode: 1,
+      stderr: expect.stringContaining("Cannot create workflow-job=foo as it already exists"),
+    });
+  });
+});
+
+describe("--bodywork-image", () => {
+  test("that can't be one is refused before anything is asked for", async () => {
+    const image = "bad:bodyworkml/bodywork-core:0.0.0";
+    const { asked, parts } = recordingServer();
+    const { exitCode, stdout } = await run([...create, `--bodywork-image=${image}`], parts);
+    expect(exitCode).toBe(1);
+    expect(stdout).toContain(`Deployment failed --> Invalid Docker image specified: ${image}\n`);
+    const json = await run([...create, `--bodywork-image=${image}`, "--output=json"], parts);
+    expect(json.exitCode).toBe(1);
+    expect(JSON.parse(json.stdout)).toMatchObject({ error: { code: "project-invalid" } });
+    expect(asked).toEqual([]);
+  });
+});
+
+test("With --quiet the result is the same, and nothing else is said", async () => {
+  const parts = server({ run: async () => aRun({ release: 1 }) });
+  const loud = await run(["update", "deployment", url], parts);
+  const quiet = await run(["update", "deployment", url, "--quiet"], parts);
+  expect(quiet).toEqual({ ...loud, stderr: "" });
 });
 
 describe("Ctrl-C", () => {
@@ -327,6 +546,52 @@ test("A closed standard output does not end the deployment that is followed", as
   expect(session.cancelled).toEqual([]);
 });
 
+function aPlanned(): PlannedDeployment {
+  const { commit } = aRun();
+  if (commit === undefined) throw new Error("the run has no commit");
+  const planned = (stage: PlannedStage["stage"], change: Partial<PlannedStage> = {}): PlannedStage => ({
+    node: stage.name,
+    stage,
+    after: [],
+    environment: { requirements: [], requirementsFile: undefined, python: undefined, notebook: false },
+    variables: {},
+    secrets: {},
+    ...change,
+  });
+  const train = batchStage("train", { requirementsFile: "requirements.txt" });
+  return {
+    commit,
+    plan: {
+      ...{ deployment: "my-project", namespace: "my-space", secretsGroup: "prod", release: 4 },
+      nodes: [
+        planned(train, {
+          environment: {
+            ...{ requirements: ["numpy==2.1.0"], requirementsFile: "scipy\n" },
+            ...{ python: "3.11", notebook: false },
+          },
+          secrets: { PASSWORD: { group: "prod", name: "db", version: 2, key: "PASSWORD" } },
+        }),
+        planned(serviceStage("serve", { replicas: 2 }), { after: ["train"] }),
+      ],
+      removals: [aService()],
+      onFailure: planned(batchStage("tell"), { node: "on failure: tell" }),
+    },
+    warnings: ["stages.unused -> no step runs it"],
+  };
+}
+
+const aJob: Omit<Job, "id" | "request"> = {
+  cronjob: undefined,
+  dueAt: "2026-11-23T19:05:12.000Z",
+  status: "waiting",
+  why: undefined,
+  retries: 1,
+  runs: [],
+  nextRunAt: undefined,
+  startedAt: undefined,
+  endedAt: undefined,
+};
+
 /** A server whose runs go well at once. */
 function server(change: Partial<Operations> = {}): Parts {
   return {
@@ -353,13 +618,21 @@ function server(change: Partial<Operations> = {}): Parts {
   };
 }
 
-function recordingServer(): { readonly requests: DeployRequest[]; readonly parts: Parts } {
-  const requests: DeployRequest[] = [];
-  const deploy = async (request: DeployRequest) => {
-    requests.push(request);
+interface Asked {
+  readonly request: DeployRequest;
+  readonly credentials: RepositoryCredentials | undefined;
+}
+
+function recordingServer(wiring: Partial<CliWiring> = {}): {
+  readonly asked: Asked[];
+  readonly parts: Parts;
+} {
+  const asked: Asked[] = [];
+  const deploy: Operations["deploy"] = async (request, credentials) => {
+    asked.push({ request, credentials });
     return { runId: "run-1" };
   };
-  return { requests, parts: server({ deploy }) };
+  return { asked, parts: { ...server({ deploy }), wiring } };
 }
 
 /** A run that goes on until the test ends it. */

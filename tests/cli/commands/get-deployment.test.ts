@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
+import { Failure } from "../../../src/core/failure.ts";
 import type { DeploymentView } from "../../../src/operations/operations.ts";
 import { rawControl } from "../support/control-characters.ts";
-import { aDeployment, aService } from "../support/records.ts";
+import { aDeployment, aJob, aService, events } from "../support/records.ts";
 import { type Parts, run } from "../support/terminal.ts";
 
 describe("get deployments", () => {
@@ -70,6 +71,33 @@ describe("get deployments", () => {
     const { exitCode, stderr } = await run("get deployments", having([stopped]));
     expect(exitCode).toBe(0);
     expect(stderr).toBe("Warning: Some services are stopped. Bring them back with: bodywork server start\n");
+  });
+
+  test("says which secrets a live release was made without, on standard error", async () => {
+    const changedSecrets = [
+      { group: "prod", name: "database", change: "updated" as const },
+      { group: "prod", name: "mail", change: "deleted" as const },
+    ];
+    const parts = having([aDeployment({ changedSecrets })]);
+    const list = await run("get deployments", parts);
+    expect(list.stderr).toBe(
+      "Release 3 of my-project was made with other secrets than there are now: prod/database (updated), prod/mail (deleted). The next deployment uses the new ones.\n",
+    );
+    const one = await run("get deployment my-project stage-3", parts);
+    expect(one.stdout).toMatch(/^changed_secrets +prod\/database \(updated\)\n +prod\/mail \(deleted\)$/m);
+    expect(one.stderr).toBe(list.stderr);
+  });
+
+  test("says in one line what another engine holds, on standard error", async () => {
+    const wiring = { elsewhere: async () => "Not shown is something." };
+    const { exitCode, stderr } = await run("get deployments", { ...having([]), wiring });
+    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "Not shown is something.\n" });
+  });
+
+  test("says that --logs is for jobs, and goes on, as the original ignores it", async () => {
+    const { exitCode, stdout, stderr } = await run("get deployments --logs foo", having([]));
+    expect({ exitCode, stdout }).toEqual({ exitCode: 0, stdout: "No deployments found\n" });
+    expect(stderr).toContain("--logs is inactive here");
   });
 
   test("shows no control character of a name, an URL or a state", async () => {
@@ -154,6 +182,125 @@ describe("get deployment NAME SERVICE", () => {
       stdout: "No deployments found\n",
     });
     expect((await run("get deployment no serve --output json", having([]))).stdout).toBe("null\n");
+  });
+});
+
+describe("get deployments --async", () => {
+  const nightly = aJob();
+  const waiting = aJob({
+    id: "async-workflow-waiting",
+    status: "waiting",
+    runs: ["r1", "r2"],
+    nextRunAt: "2026-11-23T19:05:42.000Z",
+    endedAt: undefined,
+  });
+  const jobs = async (filter: { readonly cronjob?: string | null | undefined }) =>
+    filter.cronjob === null ? [waiting, nightly] : [];
+
+  test("shows the history of jobs, a table each, with the original's fields first", async () => {
+    const { exitCode, stdout } = await run("get deployments --async", { operations: { jobs } });
+    expect(exitCode).toBe(0);
+    const tables = stdout.split("\n\n").map((text) =>
+      text
+        .trimEnd()
+        .split("\n")
+        .map((line) => line.split(/ {2,}/)),
+    );
+    expect(tables[1]).toEqual([
+      ["run ID = async-workflow-nightly"],
+      ["Field", "Value"],
+      ["start_time", "2026-11-23 19:05:12"],
+      ["completion_time", "2026-11-23 19:05:20"],
+      ["active", "False"],
+      ["succeeded", "True"],
+      ["failed", "False"],
+      ["status", "succeeded"],
+      ["due_time", "2026-11-23 19:05:12"],
+      ["late_by", "0.3s"],
+      ["duration", "7.7s"],
+      ["runs", "20261123-190512000-k3f9"],
+    ]);
+    expect(stdout).toMatch(/^completion_time +None$/m);
+    expect(stdout).toMatch(/^next_run_time +2026-11-23 19:05:42$/m);
+  });
+
+  test("shows one job by its name, with the prefix or without", async () => {
+    for (const name of ["nightly", "async-workflow-nightly"]) {
+      const { stdout } = await run(`get deployment ${name} --async --output json`, { operations: { jobs } });
+      expect(JSON.parse(stdout)).toEqual([JSON.parse(JSON.stringify(nightly))]);
+    }
+    const none = await run("get deployment nope --async", { operations: { jobs } });
+    expect(none).toMatchObject({ exitCode: 0, stdout: "No workflow-jobs found\n" });
+  });
+
+  const story = events(
+    { kind: "run", status: "preparing" },
+    { kind: "notice", level: "info", text: "Commit 1234567" },
+    { kind: "stage", node: "train", status: "running" },
+    { kind: "log", node: "train", source: "attempt 1", text: "trained\n" },
+    { kind: "stage", node: "train", status: "succeeded" },
+    { kind: "run", status: "succeeded" },
+  );
+  async function* jobLog(id: string) {
+    if (id !== "async-workflow-nightly")
+      throw new Failure("not-found", "There is no such run.", { hint: "List them." });
+    yield* story;
+  }
+
+  test("prints the log of a job between two rules, all of it on standard output", async () => {
+    const line = "get deployment --async --logs=async-workflow-nightly";
+    const { exitCode, stdout, stderr } = await run(line, { operations: { jobLog } });
+    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
+    const lines = stdout.trimEnd().split("\n");
+    expect(lines[0]).toMatch(/^=+ logs for run ID = async-workflow-nightly =+$/);
+    expect(lines.at(-1)).toBe("=".repeat(80));
+    const inner = lines.slice(1, -1).map((text) => text.replace(/^\[.*?\] /, ""));
+    expect(inner).toEqual([
+      "run preparing",
+      "Commit 1234567",
+      "train running",
+      "train | trained",
+      "train succeeded after 0.2s",
+      "run succeeded",
+    ]);
+    expect(stdout).not.toContain("ERROR");
+  });
+
+  test("draws nothing over it on a terminal", async () => {
+    const line = "get deployment --async --logs async-workflow-nightly";
+    const { stdout, stderr } = await run(line, { operations: { jobLog } }, { terminal: true, columns: 60 });
+    expect(stderr).toBe("");
+    expect(stdout).not.toContain("\x1b[2K");
+    expect(stdout.split("\n")[0]).toHaveLength(60);
+  });
+
+  test("gives a program one record for each event", async () => {
+    const line = "get deployment --async --logs async-workflow-nightly --output";
+    const json = await run(`${line} json`, { operations: { jobLog } });
+    expect(
+      json.stdout
+        .trimEnd()
+        .split("\n")
+        .map((text) => JSON.parse(text)),
+    ).toEqual(story);
+    const yaml = await run(`${line} yaml`, { operations: { jobLog } });
+    expect(
+      yaml.stdout
+        .split("---\n")
+        .slice(1)
+        .map((text) => parse(text)),
+    ).toEqual(story);
+  });
+
+  test("says with 1 that there is no such run, and why", async () => {
+    const { exitCode, stdout, stderr } = await run("get deployment --async --logs nope", {
+      operations: { jobLog },
+    });
+    expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: "Cannot find run ID = nope\n" });
+    expect(stderr).toBe("There is no such run.\n  Hint: List them.\n");
+    const json = await run("get deployment --async --logs nope --output json", { operations: { jobLog } });
+    expect(json.exitCode).toBe(1);
+    expect(json.stdout).not.toContain("run ID =");
   });
 });
 

@@ -49,6 +49,20 @@ describe("get runs", () => {
     ]);
   });
 
+  test("says for whom a run waits, and which one took the place of another", async () => {
+    const queued = aRun({
+      id: "20261124-2",
+      status: "preparing",
+      waitingFor: `run ${id}`,
+      endedAt: undefined,
+    });
+    const reason = "superseded by run 20261124-2, which was asked for later";
+    const superseded = aRun({ id: "20261124-1", status: "cancelled", code: "superseded", reason });
+    const { stdout } = await run("get runs", having([queued, superseded]));
+    expect(stdout).toMatch(new RegExp(`^20261124-2 .* preparing .* waiting for run ${id} to end$`, "m"));
+    expect(stdout).toMatch(new RegExp(`^20261124-1 .* cancelled .* ${reason}$`, "m"));
+  });
+
   test("says with 0 that there is none", async () => {
     expect(await run("get runs", having([]))).toMatchObject({ exitCode: 0, stdout: "No runs found\n" });
     expect((await run("get runs --output json", having([]))).stdout).toBe("[]\n");

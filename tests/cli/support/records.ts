@@ -1,3 +1,4 @@
+import type { Job } from "../../../src/core/job-state.ts";
 import type { Deployment, Run, RunEvent, ServiceStatus, StageRun } from "../../../src/core/run-state.ts";
 import type { DeploymentView } from "../../../src/operations/operations.ts";
 
@@ -119,7 +120,31 @@ export function aDeployment(change: Partial<DeploymentView> = {}): DeploymentVie
     liveRelease: 3,
     updatedAt: "2026-11-23T19:05:20.000Z",
   };
-  return { ...deployment, release: undefined, services: [aService()], lastRun: aRun(), ...change };
+  return {
+    ...deployment,
+    release: undefined,
+    services: [aService()],
+    lastRun: aRun(),
+    changedSecrets: [],
+    ...change,
+  };
+}
+
+export function aJob(change: Partial<Job> = {}): Job {
+  return {
+    id: "async-workflow-nightly",
+    cronjob: undefined,
+    dueAt: "2026-11-23T19:05:12.000Z",
+    status: "succeeded",
+    why: undefined,
+    request: aRun().request,
+    retries: 1,
+    runs: ["20261123-190512000-k3f9"],
+    nextRunAt: undefined,
+    startedAt: "2026-11-23T19:05:12.300Z",
+    endedAt: "2026-11-23T19:05:20.000Z",
+    ...change,
+  };
 }
 
 type WithoutPlace<T> = T extends RunEvent ? Omit<T, "seq" | "at"> : never;

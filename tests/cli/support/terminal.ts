@@ -9,6 +9,8 @@ export interface TerminalOptions {
   readonly debug?: boolean;
   /** Answers to what is asked, in order; asking is possible only with some. */
   readonly answers?: readonly string[];
+  /** What standard input brings. */
+  readonly input?: string;
 }
 
 export interface TestTerminal {
@@ -65,8 +67,14 @@ export function testTerminal(options: TerminalOptions = {}): TestTerminal {
         asked.push(question);
         return answers.shift();
       },
+      askHidden: async (question) => {
+        asked.push(`${question}(hidden)`);
+        return answers.shift();
+      },
+      readInput: async () => options.input ?? "",
       workingFolder: "/home/me",
       debug: options.debug ?? false,
+      quiet: false,
       now: () => now,
       async sleep(milliseconds, signal) {
         if (milliseconds <= 5_000) {
@@ -103,6 +111,7 @@ export function testWiring({ operations = {}, server = {}, wiring = {} }: Parts 
   };
   return {
     version: "4.0.0",
+    use: missing("use"),
     engineNotice: async () => ({ engine: "local", why: "no kubeconfig on this machine" }),
     operations: async () => ({
       deploy: missing("deploy"),
@@ -115,6 +124,22 @@ export function testWiring({ operations = {}, server = {}, wiring = {} }: Parts 
       run: missing("run"),
       logs: missing("logs"),
       environments: missing("environments"),
+      plan: missing("plan"),
+      deleteService: missing("deleteService"),
+      createJob: missing("createJob"),
+      deleteJob: missing("deleteJob"),
+      createCronjob: missing("createCronjob"),
+      updateCronjob: missing("updateCronjob"),
+      deleteCronjob: missing("deleteCronjob"),
+      createSecret: missing("createSecret"),
+      updateSecret: missing("updateSecret"),
+      deleteSecret: missing("deleteSecret"),
+      deleteSecretGroup: missing("deleteSecretGroup"),
+      readSecrets: missing("readSecrets"),
+      secrets: missing("secrets"),
+      cronjobs: missing("cronjobs"),
+      jobs: missing("jobs"),
+      jobLog: missing("jobLog"),
       ...operations,
     }),
     serverControl: async () => ({
@@ -123,7 +148,13 @@ export function testWiring({ operations = {}, server = {}, wiring = {} }: Parts 
       stop: missing("stop"),
       ...server,
     }),
+    serverAdmin: missing("serverAdmin"),
+    serverMachine: missing("serverMachine"),
+    logins: missing("logins"),
     readProjectFile: missing("readProjectFile"),
+    readKeyFile: missing("readKeyFile"),
+    environmentSshKey: () => undefined,
+    runStageHere: missing("runStageHere"),
     serveForeground: missing("serveForeground"),
     ...wiring,
   };

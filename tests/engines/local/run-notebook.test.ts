@@ -8,7 +8,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createUvEnvironments } from "../../../src/environments/uv-environments.ts";
@@ -56,6 +56,7 @@ async function runNotebook(
     readonly args?: readonly string[];
     readonly kernel?: string;
     readonly home?: string;
+    readonly secrets?: Readonly<Record<string, string>>;
     readonly onOutput?: (text: string) => void;
   } = {},
 ): Promise<NotebookRun> {
@@ -81,11 +82,13 @@ async function runNotebook(
   };
   writeFileSync(join(folder, "stage.ipynb"), JSON.stringify(notebook));
   const html = join(folder, "out.html");
+  const secrets = options.secrets ?? {};
+  const masked = JSON.stringify(Object.keys(secrets));
   const result = await runCommand(
     environment.python,
-    [runner, join(folder, "stage.ipynb"), html, ...(options.args ?? [])],
+    [runner, join(folder, "stage.ipynb"), html, masked, ...(options.args ?? [])],
     {
-      env: { PATH: process.env.PATH ?? "", HOME: options.home ?? folder },
+      env: { PATH: process.env.PATH ?? "", HOME: options.home ?? folder, ...secrets },
       cwd: "/",
       timeout: 60_000,
       ...(options.onOutput === undefined ? {} : { onOutput: options.onOutput }),
@@ -137,6 +140,32 @@ test("a kernel that is killed fails the stage in the cell that it worked on, and
   expect(result.exitCode).toBe(1);
   expect(result.stderr).toMatch(/Cell 2 failed:\n {4}import os, signal[\s\S]*Kernel died/);
   expect(html).toContain("before");
+});
+
+test("the HTML has *** for every secret, however its cell has shown it, and pictures are left alone", async () => {
+  const secrets = { TOKEN: `canary-1 <&"'> canary-2`, SHORT: "abc", PICTURE: "iVBOR" };
+  const { result, html } = await runNotebook(
+    [
+      'import base64, os, sys, time\nfrom IPython.display import HTML, display\nvalue = os.environ["TOKEN"]',
+      'print("whole:", value)',
+      'print("in two:", value[:9], end="", flush=True)\ntime.sleep(0.5)\nprint(value[9:])',
+      'print("base64:", base64.b64encode(value.encode()).decode(), file=sys.stderr)',
+      "value",
+      'import html\ndisplay(HTML("<b>shown: %s</b>" % html.escape(value)))',
+      'pixel = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII="',
+      'display({"image/png": pixel}, raw=True)',
+      'raise ValueError("abc and " + value)',
+    ],
+    { secrets },
+  );
+  expect(result.exitCode).toBe(1);
+  expect(html?.match(/.{0,30}canary.{0,30}/g) ?? []).toEqual([]);
+  expect(html?.includes(Buffer.from(secrets.TOKEN).toString("base64").slice(0, -4))).toBe(false);
+  for (const text of ["whole: ***\n", "in two: ***\n", "base64: ***", "shown: ***", "abc and ***"]) {
+    expect(html?.includes(text), text).toBe(true);
+  }
+  expect(html?.includes("data:image/png;base64,iVBORw0KGgo")).toBe(true);
+  expect(existsSync(join(dirname(runner), "__pycache__"))).toBe(false);
 });
 
 test("output comes while the cells run", async () => {

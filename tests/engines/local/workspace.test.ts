@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, realpathSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import type { BatchTask } from "../../../src/core/run-state.ts";
 import { commandOf } from "../../../src/engines/local/stage-command.ts";
 import { prepareWorkspace, stageVariables } from "../../../src/engines/local/workspace.ts";
 import type { Artifacts } from "../../../src/ports/artifacts.ts";
@@ -100,12 +101,16 @@ test("the variables of a stage are the machine's, the project's and the engine's
 
 test("a module is run by its name with its arguments as they are; a notebook by the runner, which saves it as HTML", () => {
   const args = ["--x", "two words"];
-  expect(commandOf(batchStage("a", { args }), "py", "a.py", "/runner.py", "/attempt")).toEqual([
-    "py",
-    "a.py",
-    ...args,
-  ]);
-  expect(
-    commandOf(batchStage("a", { args, modulePath: "a.ipynb" }), "py", "a.ipynb", "/runner.py", "/attempt"),
-  ).toEqual(["py", "/runner.py", "a.ipynb", "/attempt/notebook.html", ...args]);
+  const of = (modulePath: string, secrets: BatchTask["secrets"] = {}) =>
+    commandOf(
+      batchTask(batchStage("a", { args, modulePath }), { secrets }),
+      modulePath,
+      "/runner.py",
+      "/attempt",
+    );
+  expect(of("a.py")).toEqual(["python3", "a.py", ...args]);
+  const notebook = ["python3", "/runner.py", "a.ipynb", "/attempt/notebook.html"];
+  expect(of("a.ipynb")).toEqual([...notebook, "[]", ...args]);
+  const secrets = { TOKEN: { group: "g", name: "s", key: "TOKEN", version: 1 } };
+  expect(of("a.ipynb", secrets)).toEqual([...notebook, '["TOKEN"]', ...args]);
 });

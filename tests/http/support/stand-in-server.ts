@@ -1,13 +1,17 @@
 /**
  * A server of a home folder with nothing behind it, as a program: HOME VERSION [MILLISECONDS TO START | "fail"
- * [MILLISECONDS UNTIL ITS SERVICE IS BACK]]. It is what server-control finds, starts and replaces.
+ * [MILLISECONDS UNTIL ITS SERVICE IS BACK [API SETTINGS AS JSON]]]. It is what server-control finds, starts and replaces.
  */
 
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { parseSettings } from "../../../src/core/settings.ts";
 import { runServer } from "../../../src/http/run-server.ts";
-import { testActions } from "./test-actions.ts";
+import { createServerAdmin } from "../../../src/operations/server-admin.ts";
+import { openStore } from "../../../src/store/sqlite-store.ts";
+import { testAdmin, testOperations } from "./test-actions.ts";
 
-const [home = "", version = "", start = "0", back = "0"] = process.argv.slice(2);
+const [home = "", version = "", start = "0", back = "0", api = "{}"] = process.argv.slice(2);
 const ended = new AbortController();
 process.once("SIGTERM", () => ended.abort());
 
@@ -16,22 +20,31 @@ const served = await runServer({
   version,
   listen: undefined,
   ended: ended.signal,
+  report: (text) => process.stdout.write(`${text}\n`),
   async makeParts() {
     if (start === "fail") throw new Error("the store is damaged");
     let listens = "127.0.0.1:8080";
     const backAt = performance.now() + Number(start) + Number(back);
+    const store = openStore(join(home, "store.db"));
     return {
-      actions: testActions(),
+      operations: testOperations(),
+      admin: createServerAdmin({ ...testAdmin(), store, now: () => new Date() }),
+      access: store,
+      api: parseSettings(JSON.stringify({ api: JSON.parse(api) }), "settings.yaml").api,
       takeUp: () => sleep(Number(start)),
+      resume() {},
       ingress: () => ({ ingress: `http://${listens}`, ingressRunning: true }),
       comingBack: () => (performance.now() < backAt ? ["story/serve"] : []),
+      readiness: () => [],
       async listen(address) {
         listens = address;
       },
       async stopServices() {
         process.stdout.write("services stopped\n");
       },
-      async close() {},
+      async close() {
+        store.close();
+      },
     };
   },
 });

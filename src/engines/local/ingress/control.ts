@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 
 import { Failure } from "../../../core/failure.ts";
+import type { IngressStats } from "../../../core/ingress-stats.ts";
 import type { Address } from "../addresses.ts";
 
 /** What the server asks of the ingress. All of it may be asked twice. */
@@ -15,6 +16,7 @@ export type ControlRequest =
   /** Opens a public listener beside the one that is open; the next `apply` closes what the file does not name. */
   | { readonly do: "open"; readonly address: Address }
   | { readonly do: "drain"; readonly targets: readonly Address[]; readonly milliseconds: number }
+  | { readonly do: "stats" }
   /** Hands over to another program, which takes requests before this one stops to. */
   | { readonly do: "replace"; readonly program: IngressProgram }
   /** Takes no new connections from now on, and ends once the open ones have. */
@@ -26,6 +28,7 @@ export type ControlReply =
   | { readonly kind: "opened"; readonly address: Address }
   | { readonly kind: "not-opened"; readonly code: string }
   | { readonly kind: "done" }
+  | { readonly kind: "stats"; readonly stats: IngressStats }
   /** The request could not be carried out: ours. */
   | { readonly kind: "error"; readonly message: string };
 

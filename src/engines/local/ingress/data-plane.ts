@@ -2,12 +2,14 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { Server as NetServer } from "node:net";
 import type { Duplex } from "node:stream";
 
+import type { IngressStats } from "../../../core/ingress-stats.ts";
 import { type Address, addressKey } from "../addresses.ts";
 import { answer, answerText, type OwnAnswer } from "./answers.ts";
 import type { RoutedService } from "./choose-target.ts";
 import { forward, type Way } from "./forward.ts";
 import { forwardUpgrade } from "./forward-upgrade.ts";
 import { hasBody, requestProblem } from "./message-heads.ts";
+import { createRequestCounts } from "./request-counts.ts";
 import { createRouteTable, originForm, type RouteTable } from "./route-table.ts";
 import type { Route } from "./routes.ts";
 import { createTargets, type Target } from "./targets.ts";
@@ -21,6 +23,8 @@ export interface DataPlane {
   close(address: Address): void;
   /** From now on every request goes by these routes. */
   route(routes: readonly Route[]): void;
+  /** What was counted since it was made. */
+  stats(): IngressStats;
   /**
    * Resolves when nothing is in flight to these targets. What still is after the time is ended: streams in good order,
    * websockets with 1001, other requests with 503.
@@ -46,6 +50,7 @@ const cutGrace = 500;
 
 export function createDataPlane(): DataPlane {
   const targets = createTargets();
+  const counts = createRequestCounts();
   const servers = new Map<string, { readonly address: Address; readonly server: Server }>();
   const closing = new Map<Server, Promise<void>>();
   let table: RouteTable = createRouteTable([]);
@@ -59,8 +64,10 @@ export function createDataPlane(): DataPlane {
     route(routes) {
       table = createRouteTable(routes);
       services = new Map();
+      counts.route(routes);
       targets.retain(routes.flatMap((route) => route.targets));
     },
+    stats: counts.stats,
     drain: (addresses, milliseconds) => drain(addresses.map(targets.get), milliseconds),
     leave,
   };
@@ -79,16 +86,23 @@ export function createDataPlane(): DataPlane {
     const wayOf = kind === "public" ? publicWay : (request: IncomingMessage) => serviceWay(address, request);
     const handle = (request: IncomingMessage, response: ServerResponse): void => {
       const way = admit(request, wayOf);
-      if ("status" in way)
-        answer(response, way, { close: way.status !== 404 || beforeRequest !== undefined });
-      else forward(request, response, way);
+      if (!("status" in way)) {
+        forward(request, response, way);
+        return;
+      }
+      counts.addUnrouted(way.status);
+      answer(response, way, { close: way.status !== 404 || beforeRequest !== undefined });
     };
     server.on("request", handle);
     server.on("checkContinue", handle);
     server.on("upgrade", (request, client, first) => {
       const way = hasBody(request) ? upgradeWithBody : admit(request, wayOf);
-      if ("status" in way) refuseUpgrade(client, way);
-      else forwardUpgrade(request, client, first, way);
+      if (!("status" in way)) {
+        forwardUpgrade(request, client, first, way);
+        return;
+      }
+      counts.addUnrouted(way.status);
+      refuseUpgrade(client, way);
     });
     servers.set(addressKey(address), { address, server });
     return new Promise((resolve, reject) => {
@@ -141,7 +155,13 @@ export function createDataPlane(): DataPlane {
   }
 
   function way(key: string, target: string, prefix: string | undefined): Way {
-    return { service: () => serviceOf(key), target, prefix, leaving: () => beforeRequest !== undefined };
+    return {
+      service: () => serviceOf(key),
+      target,
+      prefix,
+      leaving: () => beforeRequest !== undefined,
+      counts: counts.of(key),
+    };
   }
 
   function serviceOf(key: string): RoutedService | undefined {

@@ -5,6 +5,7 @@ import { answerText, badAnswer, gone, headText, noReplica, type OwnAnswer, repla
 import { type Placed, place, type Search } from "./choose-target.ts";
 import type { Way } from "./forward.ts";
 import { headerValue, requestHead, responseHeaders } from "./message-heads.ts";
+import { clientLeft } from "./request-counts.ts";
 import { type ResponseHead, ResponseParser } from "./response-parser.ts";
 import type { ConnectionUse } from "./targets.ts";
 import { type FrameFollower, followFrames, goingAway } from "./websocket-frames.ts";
@@ -17,6 +18,7 @@ const lingerTime = 2_000;
  * go both ways as they come; when it answers anything else, that answer is passed on and the connection closed.
  */
 export function forwardUpgrade(request: IncomingMessage, client: Duplex, first: Buffer, way: Way): void {
+  const started = performance.now();
   let placed: Placed | undefined;
   let parser: ResponseParser | undefined;
   let frames: FrameFollower | undefined;
@@ -63,7 +65,10 @@ export function forwardUpgrade(request: IncomingMessage, client: Duplex, first: 
 
   client.on("error", () => client.destroy());
   client.on("drain", () => placed?.connection.socket.resume());
-  client.once("close", () => end(() => {}));
+  client.once("close", () => {
+    if (stage === "asking") count(clientLeft);
+    end(() => {});
+  });
   client.on("data", (chunk: Buffer) => {
     if (stage === "tunnel" && placed?.connection.socket.write(chunk) === false) client.pause();
   });
@@ -87,6 +92,7 @@ export function forwardUpgrade(request: IncomingMessage, client: Duplex, first: 
       interim: () => {},
       head(head) {
         stage = "answering";
+        count(head.status);
         client.write(responseText(head, found.service.release, ["Connection", "close"]), "latin1");
       },
       data: toClient,
@@ -105,6 +111,7 @@ export function forwardUpgrade(request: IncomingMessage, client: Duplex, first: 
   function switched(head: ResponseHead, rest: Buffer): void {
     const { connection, service } = placed as Placed;
     stage = "tunnel";
+    count(head.status);
     const protocol = headerValue(head.headers, "upgrade") ?? "";
     client.write(
       responseText(head, service.release, ["Upgrade", protocol, "Connection", "Upgrade"]),
@@ -117,10 +124,16 @@ export function forwardUpgrade(request: IncomingMessage, client: Duplex, first: 
   }
 
   function fail(own: OwnAnswer): void {
+    if (stage === "asking") count(own.status);
     end(() => {
       client.write(answerText(own));
       endSoon(client);
     });
+  }
+
+  /** Once, when it is known how it is answered: how long a websocket stays open says nothing of its service. */
+  function count(status: number): void {
+    way.counts.add(status, performance.now() - started);
   }
 
   function end(tellClient: () => void): void {

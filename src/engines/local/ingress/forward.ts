@@ -4,6 +4,7 @@ import type { Socket } from "node:net";
 import { answer, badAnswer, gone, noReplica, type OwnAnswer, replaced } from "./answers.ts";
 import { type Placed, place, type RoutedService, type Search } from "./choose-target.ts";
 import { hasBody, headerValue, passedTrailers, requestHead, responseHeaders } from "./message-heads.ts";
+import { clientLeft, type ServiceCounts } from "./request-counts.ts";
 import { type ResponseHead, ResponseParser, type ResponseSink } from "./response-parser.ts";
 import type { ConnectionUse } from "./targets.ts";
 
@@ -14,6 +15,7 @@ export interface Way {
   readonly prefix: string | undefined;
   /** True when this process is being replaced: its clients are to come back on a new connection. */
   readonly leaving: () => boolean;
+  readonly counts: ServiceCounts;
 }
 
 /**
@@ -24,8 +26,12 @@ export interface Way {
  * connection of their own. All others take one that waits, and are sent again, once, when it closes without a byte.
  */
 export function forward(request: IncomingMessage, response: ServerResponse, way: Way): void {
+  const started = performance.now();
   const exchange = new Exchange(request, response, way);
-  response.once("close", () => exchange.end());
+  response.once("close", () => {
+    exchange.end();
+    way.counts.add(response.headersSent ? response.statusCode : clientLeft, performance.now() - started);
+  });
   exchange.begin();
 }
 

@@ -66,6 +66,8 @@ async function answer(request: ControlRequest): Promise<ControlReply> {
     case "drain":
       await drain(request.targets, request.milliseconds);
       return { kind: "done" };
+    case "stats":
+      return { kind: "stats", stats: plane.stats() };
     case "replace":
       return (await replacedBy(request.program))
         ? { kind: "done" }

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
 import { Failure } from "../../../core/failure.ts";
+import type { IngressStats } from "../../../core/ingress-stats.ts";
 import { type Address, addressKey } from "../addresses.ts";
 import type { FrontDoor } from "../local-engine.ts";
 import {
@@ -17,7 +18,7 @@ import {
   listenerNote,
   type PublicListener,
   publicUrlOf,
-  type Route,
+  type RoutesFile,
   readRoutes,
   writeRoutes,
 } from "./routes.ts";
@@ -29,6 +30,12 @@ export interface IngressOptions {
   readonly version: string;
   /** Where it listens before the user says otherwise; 127.0.0.1:8080 by default. When that is taken, the next free port. */
   readonly listen?: Address;
+  /**
+   * `HOST:PORT` of the user's settings. It counts when it is another than the last that was applied, and then as if
+   * asked for by `listen`; otherwise the listener stays where it is. Where it can't be opened in place of one that was
+   * open before, that one stays, `note` says so, and the next start tries again.
+   */
+  readonly setting?: string | undefined;
   /** Node's executable; the one that runs us by default. */
   readonly node?: string;
   /** Gets one line when something happened that the user should know. */
@@ -49,6 +56,8 @@ export interface Ingress extends FrontDoor {
   /** Moves the public listener to `HOST:PORT` (port 0: any free one), which stays so. The old one closes after it. */
   listen(address: string): Promise<void>;
   running(): boolean;
+  /** What it has counted; undefined when none runs, or when it doesn't answer in a second or knows no counts. */
+  stats(): Promise<IngressStats | undefined>;
   /** Ends both processes; requests in flight have 2 s. */
   stop(): Promise<void>;
   /** Lets go of it: this process ends, the ingress does not. */
@@ -61,6 +70,8 @@ const checkTime = 2_000;
 export const ingressFlags: readonly string[] = ["--max-semi-space-size=8"];
 /** Milliseconds that the ingress has to say that it has drained, after the time for it. */
 const drainAnswerTime = 5_000;
+/** Milliseconds that the ingress has to say what it has counted. */
+const statsTime = 1_000;
 /** How many ports are tried from the first on. */
 const portsTried = 100;
 
@@ -72,8 +83,12 @@ export function createIngress(options: IngressOptions): Ingress {
     module: fileURLToPath(new URL("./ingress-process.ts", import.meta.url)),
     args: [folder, controlPath(folder), options.version],
   };
-  let { listen, routes }: { listen: PublicListener | undefined; routes: readonly Route[] } =
-    readRoutes(folder);
+  let { listen, routes, setting }: Writable<RoutesFile> = readRoutes(folder);
+  /** What the settings ask for anew. */
+  let wish: Address | undefined;
+  if (options.setting === undefined) setting = undefined;
+  else if (options.setting !== setting) wish = parseAddress(options.setting);
+  let refusedWish: string | undefined;
   let turn: Promise<unknown> = Promise.resolve();
   let check: NodeJS.Timeout | undefined;
 
@@ -93,20 +108,21 @@ export function createIngress(options: IngressOptions): Ingress {
       inTurn(async () => {
         routes = next;
         if (routes.length > 0 || isRunning(folder)) await bringUp();
-        else if (listen !== undefined) writeRoutes(folder, { listen, routes });
+        else if (listen !== undefined) save();
       }),
     listen: (address) => inTurn(() => moveTo(parseAddress(address))),
     drain,
     publicUrl: () => (listen === undefined ? undefined : publicUrlOf(listen)),
-    note: () => listenerNote(listen),
+    note: () => refusedWish ?? listenerNote(listen),
     running: () => isRunning(folder),
+    stats,
     stop: () => inTurn(stop),
     release: () => clearInterval(check),
   };
 
   /** Brings about that an ingress of our version runs, is open where it should be, and goes by our routes. */
   async function bringUp(): Promise<void> {
-    writeRoutes(folder, { listen, routes });
+    save();
     await ensureRunning(folder, program, options.version);
     watch();
     // What can be opened is, before it is told what can't.
@@ -114,10 +130,14 @@ export function createIngress(options: IngressOptions): Ingress {
       () => undefined,
       (error: unknown) => error,
     );
-    writeRoutes(folder, { listen, routes });
+    save();
     const [failed] = await applyFile();
     if (refused !== undefined) throw refused;
     if (failed !== undefined) throw notOpened(failed.address, failed.code, "the address of a service");
+  }
+
+  function save(): void {
+    writeRoutes(folder, { listen, ...(setting === undefined ? {} : { setting }), routes });
   }
 
   async function applyFile(): Promise<readonly NotListening[]> {
@@ -127,6 +147,7 @@ export function createIngress(options: IngressOptions): Ingress {
   }
 
   async function openPublic(): Promise<void> {
+    if (wish !== undefined && (await openWished(wish))) return;
     const first: PublicListener = listen ?? {
       ...(options.listen ?? { host: "127.0.0.1", port: 8080 }),
       asked: false,
@@ -154,9 +175,33 @@ export function createIngress(options: IngressOptions): Ingress {
     );
   }
 
+  /** False when it can't be opened, and there is another that stays. */
+  async function openWished(address: Address): Promise<boolean> {
+    const reply = await ask(folder, { do: "open", address });
+    if (reply.kind === "opened") {
+      settle(reply.address);
+      return true;
+    }
+    if (reply.kind !== "not-opened") throw unexpected(reply);
+    const refused = notOpened(address, reply.code, "the ingress as the settings have it");
+    if (listen === undefined) throw refused;
+    refusedWish = `${refused.message} It stays at ${publicUrlOf(listen)}.`;
+    wish = undefined;
+    options.notify?.(refusedWish);
+    return false;
+  }
+
+  /** It is where the user wants it. */
+  function settle(address: Address): void {
+    listen = { ...address, asked: true };
+    setting = options.setting;
+    wish = undefined;
+    refusedWish = undefined;
+  }
+
   async function moveTo(address: Address): Promise<void> {
     if (listen !== undefined && addressKey(listen) === addressKey(address) && isRunning(folder)) {
-      listen = { ...address, asked: true };
+      settle(address);
       return bringUp();
     }
     await ensureRunning(folder, program, options.version);
@@ -164,8 +209,8 @@ export function createIngress(options: IngressOptions): Ingress {
     const reply = await ask(folder, { do: "open", address });
     if (reply.kind === "not-opened") throw notOpened(address, reply.code, "the ingress");
     if (reply.kind !== "opened") throw unexpected(reply);
-    listen = { ...reply.address, asked: true };
-    writeRoutes(folder, { listen, routes });
+    settle(reply.address);
+    save();
     await applyFile();
   }
 
@@ -187,6 +232,16 @@ export function createIngress(options: IngressOptions): Ingress {
     }
   }
 
+  async function stats(): Promise<IngressStats | undefined> {
+    if (!isRunning(folder)) return undefined;
+    try {
+      const reply = await askControl(controlPath(folder), { do: "stats" }, statsTime);
+      return reply.kind === "stats" ? reply.stats : undefined;
+    } catch {
+      return undefined; // It is being started again, or is of a version that knows no such request.
+    }
+  }
+
   /** A holder can be killed too, and nobody but us would start it again. */
   function watch(): void {
     check ??= setInterval(() => {
@@ -203,6 +258,8 @@ export function createIngress(options: IngressOptions): Ingress {
     await endProcesses(folder);
   }
 }
+
+type Writable<T> = { -readonly [key in keyof T]: T[key] };
 
 /** `HOST:PORT` with an IP address, `[::1]:8080`, or `localhost`. */
 function parseAddress(text: string): Address {

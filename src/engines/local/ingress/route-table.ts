@@ -51,7 +51,8 @@ export function createRouteTable(routes: readonly Route[]): RouteTable {
   };
 }
 
-function keyOf({ namespace, rawStage }: Route): string {
+/** Tells services apart: two stages of one namespace may have the same sanitised name. */
+export function keyOf({ namespace, rawStage }: Route): string {
   return `${namespace}/${rawStage}`;
 }
 

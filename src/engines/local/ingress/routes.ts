@@ -31,6 +31,8 @@ export interface PublicListener extends Address {
 export interface RoutesFile {
   /** Undefined until the public address was first opened. */
   readonly listen: PublicListener | undefined;
+  /** The `listen` of the user's settings that `listen` takes into account; undefined when they had none. */
+  readonly setting?: string | undefined;
   readonly routes: readonly Route[];
 }
 

@@ -19,6 +19,9 @@ export type ProcessIdentity = Pick<ProcessInfo, "pid" | "started">;
 /** The variable that every process of ours is started with, and hands on to those that it starts. */
 export const nonceVariable = "BODYWORK_INSTANCE";
 
+/** In the environment of what the shim starts for itself, to mask the log. */
+export const maskerMark = "BODYWORK_SHIM_ROLE=masker";
+
 /**
  * Whether a process that was started with this nonce is still there. Its id and start time alone don't tell: a quick
  * machine gives an id out again within one tick of that clock.

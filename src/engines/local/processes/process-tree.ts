@@ -5,13 +5,14 @@ import { textIfThere } from "../../../lib/read-if-there.ts";
 import {
   hasNonce,
   isAlive,
+  maskerMark,
   type ProcessIdentity,
   type ProcessInfo,
   type ProcessTable,
   processTable,
 } from "./process-table.ts";
 
-/** What tells the processes of one program, its shim not among them. */
+/** What tells the processes of one program; its shim and the masker of its log are not among them. */
 export interface Tree {
   readonly shim: ProcessIdentity;
   readonly nonce: string;
@@ -45,7 +46,8 @@ export function treeMembers(tree: Tree, table: ProcessTable = processTable): rea
     if (one.pid === process.pid || (one.pid === shim.pid && one.started === shim.started)) return false;
     if (grouped.has(one.pid)) return true;
     if (Number(one.started) < started) return false;
-    return inSession(one) || hasNonce(one.pid, tree.nonce, table) === true;
+    const isIn = inSession(one) || hasNonce(one.pid, tree.nonce, table) === true;
+    return isIn && !isMasker(one.pid, table);
   });
 }
 
@@ -58,7 +60,8 @@ export function descendants(
   const found: number[] = [];
   const waiting = [shim.pid];
   for (let pid = waiting.pop(); pid !== undefined; pid = waiting.pop()) {
-    const children = table.children(pid) ?? childrenOf(pid, table);
+    const all = table.children(pid) ?? childrenOf(pid, table);
+    const children = pid === shim.pid ? all.filter((child) => !isMasker(child, table)) : all;
     found.push(...children);
     waiting.push(...children);
   }
@@ -98,6 +101,11 @@ export async function askToEnd(tree: Tree, milliseconds: number, signal: AbortSi
     if (left <= 0) return;
     await sleep(Math.min(wait, left), undefined, { signal }).catch(() => {});
   }
+}
+
+/** It takes what the program's last process has written, and then ends by itself. */
+function isMasker(pid: number, table: ProcessTable): boolean {
+  return table.hasVariable(pid, maskerMark) === true;
 }
 
 function childrenOf(pid: number, table: ProcessTable): readonly number[] {

@@ -17,9 +17,9 @@ import {
   replaceIntent,
   writeIntent,
 } from "./process-folder.ts";
+import { type ProcessSecrets, withSecrets } from "./process-secrets.ts";
 import { nonceVariable, type ProcessIdentity, processTable } from "./process-table.ts";
 import { claimant, endedProcess, type Watched, watchProcess } from "./running-process.ts";
-import { shellProof } from "./shell-proof.ts";
 import { createSpawner, type Spawner, SpawnerDied } from "./spawner-client.ts";
 
 /** A program to run. */
@@ -31,8 +31,9 @@ export interface ProcessSpec {
   /** Program and arguments; no shell reads them. */
   readonly command: readonly string[];
   readonly cwd: string;
-  /** All of its environment. */
+  /** All of its environment but the secrets. */
   readonly env: Readonly<Record<string, string>>;
+  readonly secrets?: ProcessSecrets;
   /** Mebibytes of all its processes together, swap included; ignored unless `memoryLimitEnforced`. */
   readonly memoryLimitMb?: number;
   /** Goes before the command. */
@@ -178,10 +179,16 @@ async function spawnShim(
   umask: number | undefined,
 ): Promise<Spawned> {
   if (first.memoryGroup !== undefined) createMemoryGroup(first.memoryGroup, first.memoryLimitMb as number);
-  const env = { ...shellProof(spec.env), [nonceVariable]: spec.nonce };
+  const { variables, prefix } = withSecrets(spec.env, spec.secrets);
+  const env = { ...variables, [nonceVariable]: spec.nonce };
+  const command = [...(spec.prefix ?? []), ...prefix, ...spec.command];
   for (let intent = first, tries = 1; ; tries++) {
     try {
-      const { pid, ended } = await spawner.start(folder, shimArguments(folder, spec, intent, umask), env);
+      const { pid, ended } = await spawner.start(
+        folder,
+        [...shimArguments(folder, spec.cwd, intent, umask), ...command],
+        env,
+      );
       const claim = readClaim(folder, intent);
       const started = typeof claim === "object" ? claim.started : (processTable.find(pid)?.started ?? "");
       return { intent, shim: { pid, started }, ended };
@@ -197,13 +204,13 @@ async function spawnShim(
 
 function shimArguments(
   folder: string,
-  { prefix = [], command, cwd }: ProcessSpec,
+  cwd: string,
   intent: Intent,
   umask: number | undefined,
 ): readonly string[] {
   const group = intent.memoryGroup ?? "";
   const octal = umask === undefined ? "" : `0${umask.toString(8)}`;
-  return [shimProgram, claimFile(folder, intent), group, octal, cwd, ...prefix, ...command];
+  return [shimProgram, claimFile(folder, intent), group, octal, cwd];
 }
 
 /** Nothing runs under the intent, and nothing will: the folder is as if nobody had asked. */

@@ -20,6 +20,7 @@ export function shellProof(environment: Readonly<Record<string, string>>): Recor
   ]);
 }
 
-function isSafe(name: string): boolean {
+/** Whether a shell hands a variable of this name on as it is. */
+export function isSafe(name: string): boolean {
   return /^[A-Za-z_][A-Za-z0-9_]*$/.test(name) && !shellsOwn.test(name);
 }

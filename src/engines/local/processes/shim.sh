@@ -10,7 +10,9 @@
 #
 # Its environment is the command's. Until that runs, only names that begin with BODYWORK_SHIM_ may be assigned to: any
 # other could be in the environment, and the command would see our value. BODYWORK_SHIM_SET_0, _1, ... are assignments
-# that a shell would drop or change on their way through; env makes them.
+# that a shell would drop or change on their way through; env makes them. When BODYWORK_SHIM_MASKED names variables that
+# hold secrets (with commas between the names), what the command prints goes through a masker on its way to the log: the
+# script BODYWORK_SHIM_MASKING runs the program BODYWORK_SHIM_MASKER with the Python BODYWORK_SHIM_PYTHON.
 
 # Caught, not ignored: what is ignored stays so in the command.
 trap : HUP INT QUIT TERM
@@ -21,11 +23,35 @@ set -C
 echo "$BODYWORK_SHIM_STAT" >"$1" || exit 0
 set +C
 
+# Two pipes without names: what the command prints (7 to 6), and whether it has ended (5 to 4).
+if [ -n "${BODYWORK_SHIM_MASKED-}" ]; then
+  if ! command -p mkfifo -m 600 printed ended; then
+    echo "bodywork: cannot make the pipe in which the secrets are masked" >>log
+    echo "exited 126 0 0 ." >exit
+    exit
+  fi
+  # Opened both ways first, for to open one end waits for the other.
+  exec 9<>printed 7>printed 6<printed 9<>ended 5>ended 4<ended 9>&-
+  command -p rm printed ended
+  (
+    BODYWORK_SHIM_ROLE=masker
+    export BODYWORK_SHIM_ROLE
+    exec /bin/sh "$BODYWORK_SHIM_MASKING" "$BODYWORK_SHIM_PYTHON" "$BODYWORK_SHIM_MASKER" "$BODYWORK_SHIM_MASKED" \
+      <&6 >>log 2>/dev/null 3<&4 4<&- 5>&- 6<&- 7>&-
+  ) &
+  exec 4<&- 6<&-
+fi
+
 # A shell says so in words when a signal has ended the command; the status alone is the same as that of `exit 137`. Not
 # in the background: the command would ignore SIGINT for ever.
 exec 2>words
 (
-  exec </dev/null >>log 2>&1
+  if [ -n "${BODYWORK_SHIM_MASKED-}" ]; then
+    exec </dev/null >&7 2>&1 5>&- 7>&-
+    unset BODYWORK_SHIM_MASKED BODYWORK_SHIM_MASKING BODYWORK_SHIM_MASKER BODYWORK_SHIM_PYTHON
+  else
+    exec </dev/null >>log 2>&1
+  fi
   if [ -n "$2" ] && ! echo 0 >"$2/cgroup.procs"; then
     echo "bodywork: cannot put the program under its memory limit"
     exit 126
@@ -62,6 +88,13 @@ how=exited
 # No shell says anything of SIGINT and SIGPIPE.
 if [ "$status" -gt 128 ] && { [ -s words ] || [ "$status" = 130 ] || [ "$status" = 141 ]; }; then
   how=signalled
+fi
+# The log has everything before the end is told.
+if [ -n "${BODYWORK_SHIM_MASKED-}" ]; then
+  # Whoever reads it may have been killed.
+  trap : PIPE
+  echo ended >&5
+  until wait; do :; done
 fi
 oom=0
 if [ -n "$2" ]; then

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { mkdirSync, statSync, writeFileSync } from "node:fs";
 import { type IncomingMessage, request } from "node:http";
-import { connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, onTestFinished, test, vi } from "vitest";
@@ -13,6 +13,7 @@ import { processesBelow } from "../../../support/orphans.ts";
 import { temporaryFolder } from "../../../support/temporary.ts";
 import { ask } from "./support/ask.ts";
 import { startLoad } from "./support/load.ts";
+import { occupy } from "./support/occupy.ts";
 import {
   addressOf,
   ingressFolder,
@@ -387,15 +388,3 @@ test("100 MB up and down again take it no more than 100 MB of memory, also when 
   expect(hashes[1].digest("hex")).toBe(hashes[0].digest("hex"));
   expect(mostMemory(pidsOf(folder).ingress) - before).toBeLessThan(100);
 }, 60_000);
-
-/** Listens there as somebody else would, until the test ends or it is told to let go. */
-async function occupy(address: Address): Promise<() => Promise<void>> {
-  const server = createServer();
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen({ ...address, exclusive: true }, resolve);
-  });
-  const release = (): Promise<void> => new Promise((resolve) => server.close(() => resolve()));
-  onTestFinished(release);
-  return release;
-}

@@ -1,0 +1,35 @@
+/** What more than one route takes. Values are bounded: what comes over the network may be anything. */
+
+import { z } from "zod";
+
+import { SecretValue } from "../core/secret-value.ts";
+import type { RepositoryCredentials } from "../operations/operations.ts";
+
+/** Of a deployment, service, run, job, cronjob, group or secret. */
+export const name = z.string().min(1).max(256);
+/** Text of a person or a tool, such as a reason. */
+export const words = z.string().max(1024);
+export const limit = z.coerce.number().int().min(0).optional();
+
+export const nameParams = z.strictObject({ name });
+export const idParams = z.strictObject({ id: name });
+export const found = z.object({ found: z.boolean() });
+
+/** As of `DeployRequest`; which job a run belongs to is the server's to say. */
+export const deployRequest = z
+  .strictObject({
+    url: z.string().min(1).max(4096),
+    branch: z.string().max(1024).optional(),
+    acceptHostKey: z.string().max(256).optional(),
+    strict: z.boolean().default(false),
+    group: name.optional(),
+    startedBy: z.string().max(64).default("api"),
+  })
+  .transform(({ branch, ...request }) => ({ ...request, branch }));
+
+/** What lets the server read a private repository, as it is sent. */
+export const credentials = z.strictObject({ sshKey: z.string().max(65_536), keep: z.boolean() }).optional();
+
+export function credentialsOf(sent: z.output<typeof credentials>): RepositoryCredentials | undefined {
+  return sent === undefined ? undefined : { sshKey: new SecretValue(sent.sshKey), keep: sent.keep };
+}

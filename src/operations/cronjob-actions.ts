@@ -1,0 +1,167 @@
+import { cronjobName, cronjobNameProblem } from "../core/cron/cronjob-name.ts";
+import { parseSchedule } from "../core/cron/parse-schedule.ts";
+import { isTimezone, nearTimezone } from "../core/cron/time-zone.ts";
+import { asFailure, Failure } from "../core/failure.ts";
+import { type Cronjob, type CronjobSpec, finishedJobStatuses } from "../core/job-state.ts";
+import { withoutCredentials } from "../core/url-credentials.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { JobStore } from "../ports/job-store.ts";
+import type { Secrets } from "../ports/secrets.ts";
+import type { Source } from "../ports/source.ts";
+import type { Jobs } from "./jobs.ts";
+import { keepSshKey } from "./keep-ssh-key.ts";
+import type { CronjobActions, RepositoryCredentials } from "./operations.ts";
+
+export interface CronjobParts {
+  readonly store: JobStore;
+  readonly jobs: Pick<Jobs, "deleteJob">;
+  readonly source: Pick<Source, "check">;
+  readonly secrets: Secrets;
+  readonly clock: Clock;
+  /** Lets the scheduler see what was changed. */
+  readonly wake: () => void;
+}
+
+/** Cronjobs as the server keeps them. A name is found as it was given, too: it is sanitised each time. */
+export function createCronjobActions({
+  store,
+  jobs,
+  source,
+  secrets,
+  clock,
+  wake,
+}: CronjobParts): CronjobActions {
+  return {
+    async createCronjob(spec, credentials) {
+      const wanted = { ...spec, name: cronjobName(spec.name), request: forCron(spec) };
+      refuse("create", wanted.name, problemsOf(wanted, credentials, source));
+      if (store.cronjob(wanted.name) !== undefined) throw alreadyThere(wanted.name);
+      const now = clock.now().toISOString();
+      return save({ ...wanted, createdAt: now, updatedAt: now, decidedUntil: now }, credentials);
+    },
+    async updateCronjob(name, change, credentials) {
+      const before = store.cronjob(cronjobName(name));
+      if (before === undefined) throw notThere(cronjobName(name));
+      const changed = { ...before, ...withoutUndefined(change) };
+      const wanted = { ...changed, request: forCron(changed) };
+      refuse("update", wanted.name, problemsOf(wanted, credentials, source));
+      return save({ ...wanted, ...decidedAfter(before, wanted, clock.now()) }, credentials);
+    },
+    async deleteCronjob(name) {
+      const found = store.cronjob(cronjobName(name));
+      if (found === undefined) return { found: false };
+      // The record goes last, so that a deletion that was cut short can be asked for again; until then nothing begins.
+      store.saveCronjob({ ...found, suspended: true });
+      for (const { id, runs, status } of store.jobs({ cronjob: found.name })) {
+        if (runs.length > 0 || !finishedJobStatuses.has(status)) await jobs.deleteJob(id);
+      }
+      store.removeCronjob(found.name);
+      wake();
+      return { found: true };
+    },
+  };
+
+  function save(cronjob: Cronjob, credentials: RepositoryCredentials | undefined): Cronjob {
+    const { group } = cronjob.request;
+    if (credentials !== undefined && group !== undefined) keepSshKey(group, credentials.sshKey, secrets);
+    store.saveCronjob(cronjob);
+    wake();
+    return cronjob;
+  }
+}
+
+function forCron({ request }: Pick<CronjobSpec, "request">): CronjobSpec["request"] {
+  return { ...request, startedBy: "cron" };
+}
+
+/** Due times of another schedule that lie in the past were never due. */
+function decidedAfter(
+  before: Cronjob,
+  { schedule, timezone }: CronjobSpec,
+  now: Date,
+): Pick<Cronjob, "updatedAt" | "decidedUntil"> {
+  const updatedAt = now.toISOString();
+  const isSame = schedule === before.schedule && timezone === before.timezone;
+  const decidedUntil = isSame || before.decidedUntil > updatedAt ? before.decidedUntil : updatedAt;
+  return { updatedAt, decidedUntil };
+}
+
+function withoutUndefined<T extends object>(change: T): Partial<T> {
+  return Object.fromEntries(Object.entries(change).filter(([, value]) => value !== undefined)) as Partial<T>;
+}
+
+/** All that is wrong with a cronjob, the schedule first. */
+function problemsOf(
+  { name, schedule, timezone, request, retries, historyLimit }: CronjobSpec,
+  credentials: RepositoryCredentials | undefined,
+  source: Pick<Source, "check">,
+): readonly Failure[] {
+  const problems: Failure[] = [];
+  const usage = (message: string, more: ConstructorParameters<typeof Failure>[2] = {}): void => {
+    problems.push(new Failure("usage", message, more));
+  };
+  const parsed = parseSchedule(schedule);
+  if (parsed.schedule === undefined) {
+    usage(`Invalid cronjob schedule: ${schedule}`, { details: parsed.problems });
+  }
+  if (!isTimezone(timezone)) {
+    const near = nearTimezone(timezone);
+    usage(`Invalid time zone: ${timezone}`, {
+      hint: near === undefined ? "Use an IANA name, such as Europe/Berlin." : `Did you mean ${near}?`,
+    });
+  }
+  const nameProblem = cronjobNameProblem(name);
+  if (nameProblem !== undefined) usage(`Invalid cronjob name: ${name} ${nameProblem}`);
+  if (!isCount(retries)) usage(`Invalid number of retries: ${retries}`);
+  if (!isCount(historyLimit)) usage(`Invalid history limit: ${historyLimit}`);
+  if (credentials !== undefined && request.group === undefined) {
+    usage("The ssh key has no secrets group to be kept in", { hint: "Please specify one with --group." });
+  }
+  try {
+    source.check(request.url);
+  } catch (error) {
+    problems.push(asFailure(error));
+  }
+  if (withoutCredentials(request.url) !== request.url) {
+    problems.push(
+      new Failure("repository-url", "The URL has credentials in it, which are not kept for later runs", {
+        hint: "Use an ssh URL, with --ssh and --group.",
+      }),
+    );
+  }
+  return problems;
+}
+
+function isCount(number: number): boolean {
+  return Number.isSafeInteger(number) && number >= 0;
+}
+
+/** One problem as it is; of several the first, with the others below it. */
+function refuse(verb: "create" | "update", name: string, problems: readonly Failure[]): void {
+  const [first, ...others] = problems;
+  if (first === undefined) return;
+  if (others.length === 0) throw first;
+  throw new Failure(first.code, first.message, {
+    hint: first.hint,
+    details: [
+      ...first.details,
+      `This too keeps from the ${verb === "create" ? "creation" : "update"} of cronjob=${name}:`,
+      ...others.flatMap(({ message, details, hint }) => [
+        message,
+        ...details,
+        ...(hint === undefined ? [] : [hint]),
+      ]),
+    ],
+    cause: first,
+  });
+}
+
+function alreadyThere(name: string): Failure {
+  return new Failure("already-exists", `Cannot create cronjob=${name} as it already exists`, {
+    hint: "Change it with: bodywork update cronjob",
+  });
+}
+
+function notThere(name: string): Failure {
+  return new Failure("not-found", `Could not find cronjob=${name}`, { hint: "bodywork get cronjobs" });
+}
