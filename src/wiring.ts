@@ -9,13 +9,18 @@ import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import about from "../package.json" with { type: "json" };
-import type { CliWiring, EngineNotice, ProjectFile } from "./cli/cli-io.ts";
+import type { CliWiring, ConnectionOptions, ProjectFile } from "./cli/cli-io.ts";
 import type { TerminalSettings } from "./cli/process-io.ts";
+import type { EngineChoice } from "./core/choose-engine.ts";
+import type { Failure } from "./core/failure.ts";
+import { SecretValue } from "./core/secret-value.ts";
 import type { Settings } from "./core/settings.ts";
 import type { readIngressState } from "./engines/local/ingress/ingress-state.ts";
-import type { ServerParts } from "./http/run-server.ts";
+import type { ServerClient } from "./http/client.ts";
 import type { LocalServer } from "./http/server-control.ts";
 import type { Operations } from "./operations/operations.ts";
+import type { ServerMachine } from "./operations/server-admin.ts";
+import type { StoreReader } from "./ports/store.ts";
 
 /** What the terminal's behaviour depends on. */
 export function terminalSettings(): TerminalSettings {
@@ -33,18 +38,73 @@ export function createWiring(): CliWiring {
     variables: process.env,
     home: resolve(process.env.BODYWORK_HOME || join(homedir(), ".bodywork")),
   };
-  let server: Promise<LocalServer> | undefined;
-  const serverControl = (): Promise<LocalServer> => {
-    server ??= createLocalServer(machine);
-    return server;
-  };
+  let options: ConnectionOptions = { server: undefined, token: undefined, engine: undefined };
+  const choose = once(() => chooseEngineFor(machine, options));
+  const localServer = once(() => createLocalServer(machine));
+  /** The server on another machine that commands go to; undefined when they go to this machine's own. */
+  const remote = once(async (): Promise<RemoteServer | undefined> => {
+    const choice = await choose();
+    return choice.engine === "server" ? connectTo(choice.url, machine, options) : undefined;
+  });
   return {
     version: about.version,
-    engineNotice: () => chosenEngine(machine),
-    operations: async () => createOperations(machine, await serverControl()),
-    serverControl,
+    use(given) {
+      options = given;
+    },
+    async engineNotice(deployment) {
+      const choice = await chooseEngineFor(machine, options, deployment);
+      switch (choice.engine) {
+        case "local":
+          return choice;
+        case "server":
+          return { engine: `server ${choice.url}`, why: choice.why };
+        default:
+          throw await refusal(choice);
+      }
+    },
+    async operations() {
+      return (await remote())?.client ?? createLocalOperations(machine, await localServer());
+    },
+    async elsewhere() {
+      const [{ elsewhere }, { readLogin }] = await Promise.all([
+        import("./core/other-engine.ts"),
+        import("./http/login-file.ts"),
+      ]);
+      const localDeployments = await readStore(machine, (store) => store.deployments().length, 0);
+      return elsewhere({ chosen: await choose(), localDeployments, login: readLogin(machine.home)?.url });
+    },
+    async serverControl() {
+      const server = await remote();
+      if (server === undefined) return localServer();
+      const { createRemoteControl } = await import("./http/remote-server.ts");
+      return createRemoteControl(server.client, server.url);
+    },
+    async serverAdmin() {
+      return (await remote())?.client ?? (await localServer()).client();
+    },
+    async serverMachine() {
+      const server = await remote();
+      if (server === undefined) return createLocalMachine(machine);
+      const { createRemoteMachine } = await import("./http/remote-server.ts");
+      return createRemoteMachine(server.url);
+    },
+    async logins() {
+      const { createLogins } = await import("./http/login-file.ts");
+      return createLogins({ home: machine.home, version: about.version });
+    },
     readProjectFile,
-    serveForeground: ({ listen }) => serve(machine, listen),
+    async readKeyFile(path) {
+      const bytes = await readIfThere(path);
+      if (bytes !== undefined) return new SecretValue(bytes.toString("utf8"));
+      const { Failure } = await import("./core/failure.ts");
+      throw new Failure("usage", `Cannot read the ssh key: could not find key file at ${path}.`);
+    },
+    environmentSshKey() {
+      const text = process.env.BODYWORK_GIT_SSH_PRIVATE_KEY;
+      return text === undefined || text.trim() === "" ? undefined : new SecretValue(text);
+    },
+    runStageHere: (request, observer, signal) => runStage(machine, request, observer, signal),
+    serveForeground: ({ listen, listenApi }) => serve(machine, listen, listenApi),
   };
 }
 
@@ -55,27 +115,83 @@ interface Machine {
   readonly home: string;
 }
 
-async function chosenEngine({ variables, home }: Machine): Promise<EngineNotice> {
-  const { chooseEngine } = await import("./core/choose-engine.ts");
-  const { Failure } = await import("./core/failure.ts");
+interface RemoteServer {
+  readonly url: string;
+  readonly client: ServerClient;
+}
+
+/** Made when it is first asked for, and then the same. */
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => {
+    made ??= make();
+    return made;
+  };
+}
+
+/** `deployment`: the one that the command is about, by name. */
+async function chooseEngineFor(
+  machine: Machine,
+  { server, engine }: ConnectionOptions,
+  deployment?: string,
+): Promise<EngineChoice> {
+  const [{ chooseEngine }, { readLogin }] = await Promise.all([
+    import("./core/choose-engine.ts"),
+    import("./http/login-file.ts"),
+  ]);
+  const { variables, home } = machine;
   const kubeconfigs = (variables.KUBECONFIG || join(homedir(), ".kube", "config")).split(":");
-  const choice = chooseEngine({
+  const livesHere =
+    deployment !== undefined &&
+    (await readStore(machine, (store) => store.deployments().some(({ name }) => name === deployment), false));
+  return chooseEngine({
+    option: engine,
+    serverOption: server,
     variable: variables.BODYWORK_ENGINE || undefined,
+    serverVariable: variables.BODYWORK_SERVER || undefined,
+    login: readLogin(home)?.url,
     setting: (await readSettings(home)).engine,
+    livesOn: livesHere ? "local" : undefined,
     kubeconfigVariable: variables.KUBECONFIG || undefined,
     kubeconfigFile: kubeconfigs.find((file) => file !== "" && isReadable(file)),
     inCluster: Boolean(variables.KUBERNETES_SERVICE_HOST),
     ci: Boolean(variables.CI),
   });
-  if (choice.engine === "local") return choice;
+}
+
+async function refusal(choice: Exclude<EngineChoice, { engine: "server" }>): Promise<Failure> {
+  const { Failure } = await import("./core/failure.ts");
   if (choice.engine === "none") {
-    throw new Failure("engine-unavailable", `Cannot choose an engine: ${choice.why}.`, { hint: choice.hint });
+    return new Failure("engine-unavailable", `Cannot choose an engine: ${choice.why}.`, {
+      hint: choice.hint,
+    });
   }
-  throw new Failure(
+  return new Failure(
     "engine-unavailable",
     `Cannot use the kubernetes engine, chosen because ${choice.why}: this version deploys on the local engine only.`,
-    { hint: "Set BODYWORK_ENGINE=local to deploy on this machine." },
+    { hint: "To deploy on this machine: --engine local, or BODYWORK_ENGINE=local." },
   );
+}
+
+async function connectTo(
+  url: string,
+  { variables, home }: Machine,
+  { token }: ConnectionOptions,
+): Promise<RemoteServer> {
+  const [{ createClient }, { addressOfRemote }, { readLogin }] = await Promise.all([
+    import("./http/client.ts"),
+    import("./http/remote-server.ts"),
+    import("./http/login-file.ts"),
+  ]);
+  const address = addressOfRemote({
+    url,
+    token: token?.reveal() ?? (variables.BODYWORK_TOKEN || undefined),
+    caFile: variables.BODYWORK_CA_FILE || undefined,
+    insecureHttp: Boolean(variables.BODYWORK_INSECURE_HTTP),
+    login: readLogin(home),
+    version: about.version,
+  });
+  return { url: address.api, client: createClient(address) };
 }
 
 async function readSettings(home: string): Promise<Settings> {
@@ -128,21 +244,50 @@ async function createLocalServer(machine: Machine): Promise<LocalServer> {
   return createServerControl({
     home,
     version: about.version,
-    command: [
-      process.execPath,
-      `--title=bodywork server ${home}`, // As `ps` shows it.
-      fileURLToPath(new URL("./main.ts", import.meta.url)),
-      "server",
-      "run",
-    ],
+    command: serverCommand(home),
     environment: {
       ...installerMachineVariables(variables),
+      ...masterKeys(variables),
       BODYWORK_HOME: home,
       ...(compiled === undefined ? {} : { NODE_COMPILE_CACHE: dirname(compiled) }),
     },
-    sshKey: variables.BODYWORK_GIT_SSH_PRIVATE_KEY || undefined,
     offlineStatus: () => ingressStatus(readIngressState(join(home, "ingress"))),
     sleep: systemClock.sleep,
+  });
+}
+
+function serverCommand(home: string): [string, ...string[]] {
+  return [
+    process.execPath,
+    `--title=bodywork server ${home}`, // As `ps` shows it.
+    fileURLToPath(new URL("./main.ts", import.meta.url)),
+    "server",
+    "run",
+  ];
+}
+
+function masterKeys(variables: Machine["variables"]): Record<string, string> {
+  return Object.fromEntries(
+    ["BODYWORK_MASTER_KEY", "BODYWORK_PREVIOUS_MASTER_KEY"].flatMap((name) => {
+      const key = variables[name];
+      return key === undefined ? [] : [[name, key]];
+    }),
+  );
+}
+
+async function createLocalMachine({ home, variables }: Machine): Promise<ServerMachine> {
+  const { createServerMachine } = await import("./http/server-machine.ts");
+  const configuration = variables.XDG_CONFIG_HOME || join(homedir(), ".config");
+  return createServerMachine({
+    home,
+    command: serverCommand(home),
+    path: variables.PATH ?? "",
+    unitFolder: { user: join(configuration, "systemd", "user"), system: "/etc/systemd/system" },
+    api: async () => (await readSettings(home)).api,
+    async restoreStore(backup) {
+      const { restoreStore } = await import("./store/restore.ts");
+      return restoreStore(storeFile(home), backup, new Date());
+    },
   });
 }
 
@@ -153,8 +298,27 @@ function ingressStatus({ publicUrl, note, running }: ReturnType<typeof readIngre
 /** Files below the home folder that two processes know of. */
 const storeFile = (home: string): string => join(home, "store.db");
 
+/** Looks into this machine's own store; `nothing` when nothing was ever recorded. Needs no server. */
+async function readStore<T>({ home }: Machine, look: (store: StoreReader) => T, nothing: T): Promise<T> {
+  const { openReader } = await import("./store/sqlite-store.ts");
+  return withReader(openReader(storeFile(home)), look, nothing);
+}
+
+function withReader<T>(
+  store: (StoreReader & { close(): void }) | undefined,
+  look: (store: StoreReader) => T,
+  nothing: T,
+): T {
+  if (store === undefined) return nothing;
+  try {
+    return look(store);
+  } finally {
+    store.close();
+  }
+}
+
 /** Views look into the store by themselves; actions go to the server, which they start when there is none. */
-async function createOperations(machine: Machine, server: LocalServer): Promise<Operations> {
+async function createLocalOperations(machine: Machine, server: LocalServer): Promise<Operations> {
   const { home } = machine;
   const { checkHome } = await import("./http/prepare-home.ts");
   checkHome(home);
@@ -164,29 +328,35 @@ async function createOperations(machine: Machine, server: LocalServer): Promise<
   const { correctStatus } = await import("./engines/local/correct-status.ts");
   const { systemClock } = await import("./lib/system-clock.ts");
   const views = createViews({
-    read(look, nothing) {
-      const store = openReader(storeFile(home));
-      if (store === undefined) return nothing;
-      try {
-        return look(store);
-      } finally {
-        store.close();
-      }
-    },
+    read: (look, nothing) => withReader(openReader(storeFile(home)), look, nothing),
     logs: createLogReader(home),
     environments: () => createEnvironments(machine),
     correct: correctStatus(home),
     sleep: systemClock.sleep,
+    now: systemClock.now,
   });
+  const client = (): Promise<Operations> => server.client();
   return {
     ...views,
-    deploy: async (request) => (await server.client()).deploy(request),
+    deploy: async (...args) => (await client()).deploy(...args),
+    plan: async (...args) => (await client()).plan(...args),
     async *followRun(runId, after, signal) {
       yield* (await server.client({ unlessStopped: true })).followRun(runId, after, signal);
     },
     cancelRun: async (runId, why) => (await server.client({ unlessStopped: true })).cancelRun(runId, why),
-    deleteDeployment: async (name) => (await server.client()).deleteDeployment(name),
-    cleanEnvironments: async (options) => (await server.client()).cleanEnvironments(options),
+    deleteDeployment: async (name) => (await client()).deleteDeployment(name),
+    deleteService: async (...args) => (await client()).deleteService(...args),
+    cleanEnvironments: async (options) => (await client()).cleanEnvironments(options),
+    createJob: async (...args) => (await client()).createJob(...args),
+    deleteJob: async (id) => (await client()).deleteJob(id),
+    createCronjob: async (...args) => (await client()).createCronjob(...args),
+    updateCronjob: async (...args) => (await client()).updateCronjob(...args),
+    deleteCronjob: async (name) => (await client()).deleteCronjob(name),
+    createSecret: async (...args) => (await client()).createSecret(...args),
+    updateSecret: async (...args) => (await client()).updateSecret(...args),
+    deleteSecret: async (...args) => (await client()).deleteSecret(...args),
+    deleteSecretGroup: async (group) => (await client()).deleteSecretGroup(group),
+    readSecrets: async (filter) => (await client()).readSecrets(filter),
   };
 }
 
@@ -202,68 +372,21 @@ async function createEnvironments({ home, variables }: Machine) {
   });
 }
 
-/** Is the server; 0 also when the home folder has one already. */
-async function serve(machine: Machine, listen: string | undefined): Promise<number> {
-  const { runServer } = await import("./http/run-server.ts");
-  const { prepareHome } = await import("./http/prepare-home.ts");
-  prepareHome(machine.home);
-  // What we and our helper processes write is for this user alone; stages get the umask that we were started with.
-  const stagesUmask = process.umask(0o077);
-  const ended = new AbortController();
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => ended.abort());
-  process.on("SIGHUP", () => {}); // A closed terminal does not end it.
-  await runServer({
-    home: machine.home,
-    version: about.version,
-    listen,
-    makeParts: () => createServerParts(machine, stagesUmask),
-    ended: ended.signal,
-  });
-  return 0;
-}
-
-async function createServerParts(machine: Machine, stagesUmask: number): Promise<ServerParts> {
+async function runStage(
+  machine: Machine,
+  ...[request, observer, signal]: Parameters<CliWiring["runStageHere"]>
+): Promise<void> {
+  const [{ runStageHere }, { createGitSource }, { gitMachineVariables }, { prepareHome }] = await Promise.all(
+    [
+      import("./operations/run-stage-here.ts"),
+      import("./git/git-source.ts"),
+      import("./core/machine-environment.ts"),
+      import("./http/prepare-home.ts"),
+    ],
+  );
   const { home, variables } = machine;
+  prepareHome(home);
   const settings = await readSettings(home);
-  const [
-    { availableParallelism },
-    { randomUUID },
-    { createArtifactStore },
-    { gitMachineVariables, stageMachineVariables },
-    { createAddresses },
-    { createIngress },
-    { createLayout },
-    { createLocalEngine, logReferences },
-    { createNames },
-    { createLogReader },
-    { createProcesses },
-    { createGitSource },
-    { systemClock },
-    { createRunActions },
-    { createRunFeed },
-    { openStore },
-  ] = await Promise.all([
-    import("node:os"),
-    import("node:crypto"),
-    import("./artifacts/artifact-store.ts"),
-    import("./core/machine-environment.ts"),
-    import("./engines/local/addresses.ts"),
-    import("./engines/local/ingress/ingress.ts"),
-    import("./engines/local/layout.ts"),
-    import("./engines/local/local-engine.ts"),
-    import("./engines/local/names.ts"),
-    import("./engines/local/processes/follow-log.ts"),
-    import("./engines/local/processes/processes.ts"),
-    import("./git/git-source.ts"),
-    import("./lib/system-clock.ts"),
-    import("./operations/run-actions.ts"),
-    import("./operations/run-feed.ts"),
-    import("./store/sqlite-store.ts"),
-  ]);
-
-  const store = openStore(storeFile(home));
-  const layout = createLayout(home);
-  const stageVariables = stageMachineVariables(variables);
   const source = createGitSource({
     folder: join(home, "git"),
     environment: gitMachineVariables(variables),
@@ -271,72 +394,59 @@ async function createServerParts(machine: Machine, stagesUmask: number): Promise
     fetchTimeoutSeconds: settings.git.fetch_timeout_seconds,
     maxRepositoryMb: settings.git.max_repository_mb,
   });
-  const artifacts = createArtifactStore({ folder: join(home, "artifacts") });
-  const processes = await createProcesses({ stateFolder: join(home, "spawner"), umask: stagesUmask });
-  const ingress = createIngress({
-    folder: layout.ingressFolder,
-    version: about.version,
-    ...(settings.listen === undefined ? {} : { listen: addressOf(settings.listen) }),
-    // Standard output is the server's log.
-    notify: (text) => process.stdout.write(`${text}\n`),
-  });
-  const engine = createLocalEngine({
-    layout,
-    store,
-    source,
-    artifacts,
-    processes,
-    ingress,
-    names: createNames(layout, stageVariables),
-    addresses: await createAddresses(),
-    clock: systemClock,
-    random: Math.random,
-    newNonce: randomUUID,
-    notebookRunner: fileURLToPath(new URL("./engines/local/run_notebook.py", import.meta.url)),
-    machine: stageVariables,
-    logReference: logReferences(home),
-  });
-  const feed = createRunFeed(store, createLogReader(home), systemClock.now);
-  const actions = createRunActions(
+  const own = Object.entries(variables).filter((entry): entry is [string, string] => entry[1] !== undefined);
+  await runStageHere(
+    request,
     {
-      store,
       source,
       environments: await createEnvironments(machine),
-      artifacts,
-      engine,
-      clock: systemClock,
-      maxParallelStages: settings.max_parallel_stages ?? Math.max(8, 2 * availableParallelism()),
+      variables: Object.fromEntries(own),
+      notebookRunner: fileURLToPath(new URL("./engines/local/run_notebook.py", import.meta.url)),
     },
-    feed,
+    observer,
+    signal,
   );
-  return {
-    actions,
-    async takeUp() {
-      await ingress.start();
-      await engine.takeUp((runId) => store.unfinishedRuns().some(({ id }) => id === runId));
-    },
-    ingress: () => ({
-      ingress: ingress.publicUrl(),
-      ingressNote: ingress.note(),
-      ingressRunning: ingress.running(),
-    }),
-    comingBack: () => engine.comingBack().map(({ namespace, stage }) => `${namespace}/${stage}`),
-    listen: ingress.listen,
-    async stopServices() {
-      await actions.cancelAll("server stop --services");
-      await engine.stopServices();
-      await ingress.stop();
-    },
-    async close() {
-      ingress.release();
-      processes.close();
-      store.close();
-    },
-  };
 }
 
-/** `HOST:PORT`, as the settings have it. */
-function addressOf(text: string): { readonly host: string; readonly port: number } {
-  const [host = "", port] = text.split(":");
-  return { host, port: Number(port) };
+/** Is the server; 0 also when the home folder has one already. */
+async function serve(
+  machine: Machine,
+  listen: string | undefined,
+  listenApi: string | undefined,
+): Promise<number> {
+  const { home, variables } = machine;
+  const [{ runServer }, { prepareHome }] = await Promise.all([
+    import("./http/run-server.ts"),
+    import("./http/prepare-home.ts"),
+  ]);
+  prepareHome(home);
+  // What we and our helper processes write is for this user alone; stages get the umask that we were started with.
+  const stagesUmask = process.umask(0o077);
+  const ended = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => ended.abort());
+  process.on("SIGHUP", () => {}); // A closed terminal does not end it.
+  // Standard output is the server's log.
+  const report = (text: string): void => void process.stdout.write(`${text}\n`);
+  await runServer({
+    home,
+    version: about.version,
+    listen,
+    async makeParts() {
+      const { createServerParts } = await import("./server-wiring.ts");
+      const settings = await readSettings(home);
+      const api = { ...settings.api, listen: listenApi ?? settings.api.listen };
+      return createServerParts({
+        home,
+        version: about.version,
+        variables,
+        settings: { ...settings, api },
+        environments: await createEnvironments(machine),
+        stagesUmask,
+        report,
+      });
+    },
+    ended: ended.signal,
+    report,
+  });
+  return 0;
 }

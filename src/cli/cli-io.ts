@@ -3,10 +3,12 @@
  * process, so that a test can be the terminal.
  */
 
+import type { DoctorFacts } from "../core/doctor.ts";
 import type { SecretValue } from "../core/secret-value.ts";
 import type { Operations, ServerControl } from "../operations/operations.ts";
 import type { StageHereObserver, StageHereRequest } from "../operations/run-stage-here.ts";
 import type { Logins, ServerAdmin, ServerMachine } from "../operations/server-admin.ts";
+import type { SecretFiles } from "../ports/secrets.ts";
 
 /** One of the two streams a command writes to. */
 export interface CliStream {
@@ -80,11 +82,11 @@ export interface CliWiring {
   readonly version: string;
   /** Is called before everything else when the command line has such options; holds for all that is asked afterwards. */
   use(options: ConnectionOptions): void;
-  /** Fails: engine-unavailable when no engine may be chosen. */
-  engineNotice(): Promise<EngineNotice>;
+  /** `deployment`: the one that the command is about. Fails: engine-unavailable when no engine may be chosen. */
+  engineNotice(deployment?: string): Promise<EngineNotice>;
   operations(): Promise<Operations>;
   /** What a listing does not show because another engine of the user's holds it, in one line; undefined when none is known of. */
-  elsewhere?(): Promise<string | undefined>;
+  elsewhere(): Promise<string | undefined>;
   serverControl(): Promise<ServerControl>;
   /** Tokens, audit log and backup of the server that commands go to. */
   serverAdmin(): Promise<ServerAdmin>;
@@ -94,8 +96,12 @@ export interface CliWiring {
   readProjectFile(path: string): Promise<ProjectFile | undefined>;
   /** The text of a private key file. Fails: usage when there is none, or it can't be read. */
   readKeyFile(path: string): Promise<SecretValue>;
+  /** How secrets are carried from one machine to another. */
+  secretFiles(): Promise<SecretFiles>;
   /** `BODYWORK_GIT_SSH_PRIVATE_KEY` of this machine; undefined when it is not set or blank. */
   environmentSshKey(): SecretValue | undefined;
+  /** What `doctor` judges. */
+  doctorFacts(): Promise<DoctorFacts>;
   /** Runs one stage in the foreground; see `runStageHere` of the operations. */
   runStageHere(request: StageHereRequest, observer: StageHereObserver, signal: AbortSignal): Promise<void>;
   /** Is the server of the home folder until it is told to stop; returns the exit code. */

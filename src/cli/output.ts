@@ -1,6 +1,6 @@
 import CliTable3 from "cli-table3";
 import picocolors from "picocolors";
-import type { CliIo, CliStream } from "./cli-io.ts";
+import type { CliIo, CliStream, CliWiring } from "./cli-io.ts";
 import type { CommandInput } from "./command-spec.ts";
 import { belowFailure } from "./explain-failure.ts";
 import { escapeUnprintable, printableText } from "./printable-text.ts";
@@ -61,12 +61,13 @@ export function noticeText(
   return `${[first, ...belowFailure({ details })].join("\n")}\n`;
 }
 
-/** Says which engine a command that acts goes to, and why. */
+/** Says which engine a command that acts goes to, and why. `deployment`: the one that the command is about. */
 export async function announceEngine(
   io: CliIo,
-  wiring: { engineNotice(): Promise<{ readonly engine: string; readonly why: string }> },
+  wiring: Pick<CliWiring, "engineNotice">,
+  deployment?: string,
 ): Promise<void> {
-  const { engine, why } = await wiring.engineNotice();
+  const { engine, why } = await wiring.engineNotice(deployment);
   notice(io, "info", `engine: ${engine} (${why})`);
 }
 

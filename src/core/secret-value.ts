@@ -28,3 +28,12 @@ export class SecretValue {
 
 /** Key → value of one secret. */
 export type SecretData = Readonly<Record<string, SecretValue>>;
+
+export function concealed(texts: Readonly<Record<string, string>>): SecretData {
+  return Object.fromEntries(Object.entries(texts).map(([key, text]) => [key, new SecretValue(text)]));
+}
+
+/** For where values have to leave us. */
+export function revealed(data: SecretData): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(data).map(([key, value]) => [key, value.reveal()]));
+}

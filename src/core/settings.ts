@@ -22,6 +22,12 @@ const settingsSchema = z.strictObject({
       retry_delay_seconds: z.number().min(0).default(10),
     })
     .prefault({}),
+  secrets: z
+    .strictObject({
+      /** A program with its arguments that writes the secrets' master key to standard output; without it a file has the key. */
+      key_command: z.array(z.string().min(1)).min(1).optional(),
+    })
+    .prefault({}),
   /** For clients on other machines. */
   api: z
     .strictObject({

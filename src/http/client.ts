@@ -16,7 +16,7 @@ export interface ServerClient extends Operations, ServerAdmin {
 }
 
 /** Milliseconds that a server may take to say how it is. */
-const statusTime = 10_000;
+const statusTime = 5_000;
 const root = "/api/v1";
 
 /** Fails: usage when the address may not be used. */

@@ -51,14 +51,15 @@ export function createConnection(address: ServerAddress): Connection {
       return (await readJson(await send(method, path, body, signal), base)) as T;
     },
     async *lines<T>(path: string, signal?: AbortSignal) {
-      const response = await send("GET", path, undefined, signal);
-      endWhenSilent(response);
+      let response: IncomingMessage | undefined;
       try {
+        response = await send("GET", path, undefined, signal);
+        endWhenSilent(response);
         for await (const record of recordsOf(response)) yield record as T;
       } catch (error) {
         if (signal?.aborted !== true) throw error instanceof Failure ? error : unreachable(base, error);
       } finally {
-        response.destroy();
+        response?.destroy();
       }
     },
     async *bytes(path) {

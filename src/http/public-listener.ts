@@ -1,3 +1,4 @@
+import { createPrivateKey, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createServer as createHttpServer, type RequestListener, type Server } from "node:http";
 import { createServer as createHttpsServer, type Server as HttpsServer } from "node:https";
@@ -93,6 +94,9 @@ function certificateOf({ settings, home }: PublicListenerOptions): Certificate |
       cert: readFileSync(resolve(home, tls_cert), "utf8"),
       key: readFileSync(resolve(home, tls_key), "utf8"),
     };
+    if (!new X509Certificate(certificate.cert).checkPrivateKey(createPrivateKey(certificate.key))) {
+      throw new Error("they do not go together");
+    }
     createSecureContext(certificate);
     return certificate;
   } catch (error) {

@@ -7,7 +7,6 @@ import type { Operations, ServerStatus } from "../operations/operations.ts";
 import type { ServerAdmin } from "../operations/server-admin.ts";
 import type { AccessStore } from "../ports/access-store.ts";
 import { checkApiSettings, hostsOf, openPublicListener } from "./public-listener.ts";
-import { createApi } from "./server.ts";
 import { removeServerFile, writeServerFile } from "./server-control.ts";
 
 /** What a server looks after; made after it is sure to be the only one of its home folder. */
@@ -75,6 +74,8 @@ async function serveUntilStopped(options: ServerOptions): Promise<void> {
   let starting = true;
   let address = "";
   let publicAddress: string | undefined;
+  // Only now: who gives way to another server does so at once.
+  const { createApi } = await import("./server.ts");
   const { app } = await createApi({
     ...parts,
     version,

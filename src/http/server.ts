@@ -5,7 +5,7 @@ import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from "fast
 import { asFailure, Failure } from "../core/failure.ts";
 import type { Operations } from "../operations/operations.ts";
 import type { ServerAdmin } from "../operations/server-admin.ts";
-import type { AccessStore, Scope } from "../ports/access-store.ts";
+import type { AccessStore } from "../ports/access-store.ts";
 import { type Caller, createAccess } from "./access.ts";
 import { type AuditLog, createAuditLog } from "./audit-log.ts";
 import { failureBody, failureStatus } from "./failure-response.ts";
@@ -21,15 +21,9 @@ import { secretRoutes } from "./routes/secrets.ts";
 import { type ServerProcess, serverRoutes } from "./routes/server.ts";
 import { type HealthParts, serveHealth } from "./serve-health.ts";
 import { serveRoute } from "./serve-route.ts";
+import { listRoutes, type ServedRoute } from "./served-routes.ts";
 import { createTryLimit } from "./try-limit.ts";
 import { versionHeader } from "./version-rule.ts";
-
-declare module "fastify" {
-  interface FastifyContextConfig {
-    /** What a token needs for the route; `anyone` asks for none. */
-    scope?: Scope | "anyone";
-  }
-}
 
 export interface ApiParts extends ServerProcess, Omit<HealthParts, "callerOf"> {
   readonly operations: Operations;
@@ -51,13 +45,6 @@ export interface Api {
   readonly app: FastifyInstance;
   /** Everything that it answers to. */
   readonly routes: readonly ServedRoute[];
-}
-
-export interface ServedRoute {
-  readonly method: string;
-  /** The whole path, with `:name` for parameters. */
-  readonly path: string;
-  readonly scope: Scope | "anyone";
 }
 
 /** Milliseconds that a whole request may take to arrive. */
@@ -113,17 +100,6 @@ function tableOf(parts: ApiParts): readonly Route[] {
     ...serverRoutes(parts),
     ...adminRoutes(parts.admin),
   ];
-}
-
-/** Fills as routes are added. One that does not say whom it lets in is not added. */
-function listRoutes(app: FastifyInstance): readonly ServedRoute[] {
-  const routes: ServedRoute[] = [];
-  app.addHook("onRoute", ({ method, url, config }) => {
-    const scope = config?.scope;
-    if (scope === undefined) throw new Error(`The route ${method} ${url} has no scope.`);
-    for (const one of [method].flat()) routes.push({ method: one, path: url, scope });
-  });
-  return routes;
 }
 
 function guard(

@@ -36,6 +36,8 @@ export interface JobParts extends Pick<SharedParts, "engine" | "source" | "clock
   readonly runs: Pick<RunActions, "startRun" | "cancelRun">;
   /** Before the second run of a job; it doubles with each further one. */
   readonly retryDelaySeconds: number;
+  /** A job has ended; others may have waited for it. */
+  readonly onEnd?: () => void;
 }
 
 /** A job that this server carries out. */
@@ -89,7 +91,11 @@ export function createJobs(parts: JobParts): Jobs {
       await carried?.ended;
     },
     resume() {
-      for (const job of store.unfinishedJobs()) jobs.start(job);
+      // What no server has begun of a cronjob's is the scheduler's, which knows whose turn it is.
+      const ours = store
+        .unfinishedJobs()
+        .filter(({ cronjob, startedAt }) => cronjob === undefined || startedAt !== undefined);
+      for (const job of ours) jobs.start(job);
     },
     tidyUp: (cronjob) => trimHistory(cronjob, parts),
   };
@@ -111,6 +117,7 @@ export function createJobs(parts: JobParts): Jobs {
     }
     carriedOut.delete(id);
     end();
+    parts.onEnd?.();
     await tidyUpAfter(id);
   }
 

@@ -49,3 +49,25 @@ export interface SecretRows extends SecretReader {
   /** Every version sealed anew, all in one transaction. */
   replaceSealed(secrets: readonly SealedSecret[]): void;
 }
+
+/** A secret on its way from one machine to another. */
+export interface CarriedSecret {
+  readonly group: string;
+  readonly name: string;
+  readonly data: SecretData;
+}
+
+/** What opens a file of secrets: a passphrase, or the private keys of age (`AGE-SECRET-KEY-1…`). */
+export type FileKeys = { readonly passphrase: SecretValue } | { readonly identities: readonly SecretValue[] };
+
+/** Files of secrets, encrypted with age (https://age-encryption.org/v1). */
+export interface SecretFiles {
+  /** `armor`: as lines of text. Fails: usage (a recipient that is none). */
+  write(
+    secrets: readonly CarriedSecret[],
+    to: { readonly passphrase: SecretValue } | { readonly recipients: readonly string[] },
+    armor: boolean,
+  ): Promise<Uint8Array>;
+  /** Fails: usage (it is no such file, or these keys don't open it). */
+  read(file: Uint8Array, keys: FileKeys): Promise<readonly CarriedSecret[]>;
+}

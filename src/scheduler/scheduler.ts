@@ -2,7 +2,7 @@ import { setImmediate } from "node:timers/promises";
 
 import { decideDueTimes, turnOf } from "../core/cron/decide-due-times.ts";
 import { nextDueTime } from "../core/cron/due-times.ts";
-import { parseSchedule } from "../core/cron/parse-schedule.ts";
+import { parseSchedule, type Schedule } from "../core/cron/parse-schedule.ts";
 import { asFailure, Failure } from "../core/failure.ts";
 import { type Cronjob, finishedJobStatuses, type Job } from "../core/job-state.ts";
 import type { Jobs } from "../operations/jobs.ts";
@@ -38,11 +38,12 @@ const tidyEvery = 100;
 
 /**
  * A due time is decided once: the row of each is stored, under an id made of the due time, in one step with the time up to
- * which all is decided. So neither a crash nor a clock that is set back lets one fire twice, and what was not started when
- * the server died is started by the next one.
+ * which all is decided. So neither a crash nor a clock that is set back lets one fire twice, and what had not begun when the
+ * server died is started by the next one. What had begun goes on by `Jobs.resume`.
  */
 export function createScheduler({ store, jobs, clock, onFault }: SchedulerParts): Scheduler {
   const faults = new Map<string, string>();
+  const handedOver = new Set<string>();
   const cancelling = new Set<string>();
   const untidy = new Map<string, number>();
   let waking = new AbortController();
@@ -80,8 +81,9 @@ export function createScheduler({ store, jobs, clock, onFault }: SchedulerParts)
     let next = Number.POSITIVE_INFINITY;
     await attempt("store", async () => {
       const cronjobs = store.cronjobs();
-      const unfinished = Map.groupBy(store.unfinishedJobs(), ({ cronjob }) => cronjob);
-      forget(cronjobs);
+      const unfinishedJobs = store.unfinishedJobs();
+      const unfinished = Map.groupBy(unfinishedJobs, ({ cronjob }) => cronjob);
+      forgetOthers(cronjobs, unfinishedJobs);
       for (const { name } of cronjobs) {
         if (stopped) return;
         await attempt(name, async () => {
@@ -119,9 +121,8 @@ export function createScheduler({ store, jobs, clock, onFault }: SchedulerParts)
     unfinished: readonly Job[],
     now: Date,
   ): { readonly cronjob: Cronjob; readonly added: readonly Job[] } | undefined {
-    const { schedule } = parseSchedule(cronjob.schedule);
-    if (schedule === undefined) return undefined;
-    const decision = decideDueTimes(cronjob, schedule, { now, unfinished, whyPassed: whyPassed(cronjob) });
+    const circumstances = { now, unfinished, whyPassed: whyPassed(cronjob) };
+    const decision = decideDueTimes(cronjob, scheduleOf(cronjob), circumstances);
     if (decision === undefined) return undefined;
     return { cronjob: decision.cronjob, added: store.decideDueTimes(decision.cronjob, decision.jobs) };
   }
@@ -134,7 +135,10 @@ export function createScheduler({ store, jobs, clock, onFault }: SchedulerParts)
 
   function carryOn(cronjob: Cronjob, unfinished: readonly Job[], now: Date): void {
     const turn = turnOf(cronjob, unfinished, now);
-    for (const job of turn.start) jobs.start(job);
+    for (const job of turn.start.filter(({ id }) => !handedOver.has(id))) {
+      handedOver.add(job.id);
+      jobs.start(job);
+    }
     for (const job of turn.cancel) void cancel(job, `replaced by ${unfinished.at(-1)?.id}`);
   }
 
@@ -172,20 +176,16 @@ export function createScheduler({ store, jobs, clock, onFault }: SchedulerParts)
     const key = timeKey(cronjob);
     const known = nextTimes.get(key);
     if (known !== undefined) return known;
-    const { schedule, problems } = parseSchedule(cronjob.schedule);
-    if (schedule === undefined) {
-      throw new Failure("store-damaged", `Cannot read the schedule of cronjob=${cronjob.name}.`, {
-        details: problems,
-      });
-    }
-    const next = nextDueTime(schedule, cronjob.timezone, new Date(cronjob.decidedUntil));
+    const next = nextDueTime(scheduleOf(cronjob), cronjob.timezone, new Date(cronjob.decidedUntil));
     const time = next?.getTime() ?? Number.POSITIVE_INFINITY;
     nextTimes.set(key, time);
     return time;
   }
 
-  /** What is known of cronjobs as they were. */
-  function forget(cronjobs: readonly Cronjob[]): void {
+  /** What is known of cronjobs as they were, and of jobs that have ended. */
+  function forgetOthers(cronjobs: readonly Cronjob[], unfinished: readonly Job[]): void {
+    const ids = new Set(unfinished.map(({ id }) => id));
+    for (const id of handedOver) if (!ids.has(id)) handedOver.delete(id);
     const keys = new Set(cronjobs.map(timeKey));
     nextTimes = new Map([...nextTimes].filter(([key]) => keys.has(key)));
     const names = new Set(["store", ...cronjobs.map(({ name }) => name), ...cancelling]);
@@ -212,6 +212,12 @@ export function createScheduler({ store, jobs, clock, onFault }: SchedulerParts)
       faults.set(name, message);
     }
   }
+}
+
+function scheduleOf({ name, schedule: text }: Cronjob): Schedule {
+  const { schedule, problems } = parseSchedule(text);
+  if (schedule !== undefined) return schedule;
+  throw new Failure("store-damaged", `Cannot read the schedule of cronjob=${name}.`, { details: problems });
 }
 
 function timeKey({ schedule, timezone, decidedUntil }: Cronjob): string {

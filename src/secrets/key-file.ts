@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import { Failure } from "../core/failure.ts";
 import { writeFileAtomic } from "../lib/files.ts";
 import { hasCode } from "../lib/has-code.ts";
+import { entriesIfThere } from "../lib/read-if-there.ts";
 import { type MasterKey, masterKeyText, newMasterKey, parseMasterKey } from "./master-key.ts";
 
 /** Where the master key is, in a folder of its own below the home folder; both for their owner alone. */
@@ -18,6 +19,7 @@ export const nextKeyFileOf = (folder: string): string => join(folder, "master.ke
  * home-unsafe (others may read it), secret-key (it is not there, or another).
  */
 export function openKeyFile(folder: string, sealedWith: ReadonlySet<string>): MasterKey {
+  removeHalfWritten(folder);
   const next = readKeyFile(nextKeyFileOf(folder));
   if (next !== undefined && sealedWith.has(next.id)) {
     renameSync(nextKeyFileOf(folder), keyFileOf(folder));
@@ -35,6 +37,13 @@ export function openKeyFile(folder: string, sealedWith: ReadonlySet<string>): Ma
     );
   }
   return key;
+}
+
+/** What `writeFileAtomic` was killed over: nothing was ever sealed with such a key. */
+function removeHalfWritten(folder: string): void {
+  for (const name of entriesIfThere(folder)) {
+    if (/^\.[0-9a-f]+\.tmp$/.test(name)) rmSync(join(folder, name));
+  }
 }
 
 /** Fails: disk-full, secret-key. */

@@ -40,7 +40,7 @@ export async function openSecrets(
     (found) => () => found,
     (error: unknown) => {
       const failure = asFailure(error);
-      if (failure.code !== "secret-key") throw failure;
+      if (failure.code !== "secret-key" && failure.code !== "store-damaged") throw failure;
       return (): MasterKey => {
         throw failure;
       };
@@ -50,8 +50,14 @@ export async function openSecrets(
     secrets: createSecrets({ rows, key: () => key(), clock }),
     rotateKey() {
       refuseForeignKey(sources);
-      const next = rotateMasterKey(sources.folder, rows);
-      key = () => next;
+      try {
+        const next = rotateMasterKey(sources.folder, rows);
+        key = () => next;
+      } catch (error) {
+        // Which of the two it is now, the secrets say.
+        key = () => openKeyFile(sources.folder, keyIdsOf(rows));
+        throw error;
+      }
       return { secrets: rows.sealedSecrets().length };
     },
   };

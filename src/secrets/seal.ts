@@ -2,7 +2,7 @@ import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
 
 import { Failure } from "../core/failure.ts";
 import type { SecretVersion } from "../core/secret-state.ts";
-import { type SecretData, SecretValue } from "../core/secret-value.ts";
+import { concealed, revealed, type SecretData } from "../core/secret-value.ts";
 import type { SealedSecret } from "../ports/secrets.ts";
 import type { MasterKey } from "./master-key.ts";
 
@@ -21,8 +21,7 @@ export function seal({ key }: MasterKey, of: SecretVersion, data: SecretData): U
   const nonce = randomBytes(nonceLength);
   const cipherer = createCipheriv(cipher, key, nonce, { authTagLength: tagLength });
   cipherer.setAAD(associatedData(of));
-  const revealed = Object.fromEntries(Object.entries(data).map(([name, value]) => [name, value.reveal()]));
-  const text = Buffer.concat([cipherer.update(JSON.stringify(revealed), "utf8"), cipherer.final()]);
+  const text = Buffer.concat([cipherer.update(JSON.stringify(revealed(data)), "utf8"), cipherer.final()]);
   return Buffer.concat([Buffer.of(format), nonce, cipherer.getAuthTag(), text]);
 }
 
@@ -49,8 +48,7 @@ export function unseal({ id, key }: MasterKey, secret: SealedSecret): SecretData
       },
     );
   }
-  const revealed = JSON.parse(text) as Record<string, string>;
-  return Object.fromEntries(Object.entries(revealed).map(([key, value]) => [key, new SecretValue(value)]));
+  return concealed(JSON.parse(text) as Record<string, string>);
 }
 
 function openedText(key: MasterKey["key"], secret: SealedSecret): string | undefined {

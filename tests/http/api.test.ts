@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
+import { Failure } from "../../src/core/failure.ts";
 import type { CronjobSpec } from "../../src/core/job-state.ts";
 import type { DeployRequest } from "../../src/core/run-state.ts";
 import { SecretValue } from "../../src/core/secret-value.ts";
-import { Failure } from "../../src/core/failure.ts";
 import type { Operations } from "../../src/operations/operations.ts";
 import { ask, bearing, localToken, status, testApi } from "./support/test-api.ts";
 
@@ -84,7 +84,10 @@ test("every verb that is no stream is in that table", async () => {
 });
 
 test("a failure comes back whole, whatever verb it is of", async () => {
-  const failure = new Failure("not-found", "There is no run x y.", { hint: "bodywork get runs", details: ["a"] });
+  const failure = new Failure("not-found", "There is no run x y.", {
+    hint: "bodywork get runs",
+    details: ["a"],
+  });
   const { client } = await testApi({ cancelRun: () => Promise.reject(failure) });
   await expect(client().cancelRun("x y", "Ctrl-C")).rejects.toMatchObject({
     ...{ code: failure.code, message: failure.message, hint: failure.hint, details: ["a"] },
@@ -143,7 +146,9 @@ test("every route is in the OpenAPI document, with what it takes", async () => {
   const { body } = await ask(`${api}/api/v1/openapi.json`, { headers: bearing(localToken) });
   const { paths } = JSON.parse(body) as { paths: Record<string, Record<string, { description?: string }>> };
   const described = Object.entries(paths).flatMap(([path, methods]) =>
-    Object.entries(methods).map(([method, { description }]) => `${method.toUpperCase()} ${path} ${description}`),
+    Object.entries(methods).map(
+      ([method, { description }]) => `${method.toUpperCase()} ${path} ${description}`,
+    ),
   );
   const served = routes
     .filter(({ path }) => path.startsWith("/api/v1/") && !path.endsWith("openapi.json"))
@@ -151,7 +156,9 @@ test("every route is in the OpenAPI document, with what it takes", async () => {
   expect(described.sort()).toEqual(served.sort());
   expect(served.length).toBeGreaterThan(25);
   expect(paths["/api/v1/runs"]?.post).toMatchObject({
-    requestBody: { content: { "application/json": { schema: { properties: { request: { type: "object" } } } } } },
+    requestBody: {
+      content: { "application/json": { schema: { properties: { request: { type: "object" } } } } },
+    },
   });
 });
 

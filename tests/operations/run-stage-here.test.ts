@@ -132,13 +132,13 @@ describe.skipIf(!hasUv)("a stage that is run here", () => {
     expect(await isGone(join(folder, "pid"))).toBe(true);
   });
 
-  test("is ended when whoever started it presses Ctrl-C", async () => {
+  test("is ended when the tool is told to stop", async () => {
     const project = await aProject({ train: batch() }, { "train.py": waiting });
     const { run, folder } = shellFor(project);
     const interrupt = new AbortController();
     const running = run({ stage: "train" }, { signal: interrupt.signal });
     while (!existsSync(join(folder, "pid"))) await sleep(20);
-    // SIGTERM to its group, which the stage's program is not in.
+    // A SIGTERM for the tool, which the stage does not get by itself: it has a process group of its own.
     interrupt.abort();
     await running;
     expect(await isGone(join(folder, "pid"))).toBe(true);

@@ -24,6 +24,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
 /** Modules directly in `src/`. The composition root, `wiring.ts`, knows everything, and only programs know it. */
 const programs: Readonly<Record<string, readonly string[] | "everything">> = {
   "wiring.ts": "everything",
+  "server-wiring.ts": "everything",
   "main.ts": ["wiring.ts", "cli", "core", "lib"],
   "index.ts": ["core"],
 };

@@ -17,7 +17,7 @@ export const deleteDeployment: CommandHandler = async (input, context) => {
       hint: "Leave out --async, or the service.",
     });
   }
-  await announceEngine(io, wiring);
+  await announceEngine(io, wiring, input.flag("async") ? undefined : name);
   if (input.flag("async")) return deleteJob(name, input, context);
   if (service !== undefined) return deleteService(name, service, input, context);
   if (!(await mayDelete(`deployment ${name} with its services, routes, runs and files`, input, io))) return 1;

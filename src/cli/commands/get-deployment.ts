@@ -30,7 +30,7 @@ export const getDeployment: CommandHandler = async (input, { io, wiring }) => {
   });
   await printDeployments(input, views, io);
   tellOf(views, io);
-  const elsewhere = await wiring.elsewhere?.();
+  const elsewhere = await wiring.elsewhere();
   if (elsewhere !== undefined) notice(io, "info", elsewhere);
   return 0;
 };

@@ -15,6 +15,17 @@ export const toolCommands: readonly CommandSpec[] = [
     load: async () => (await import("../commands/configure-cluster.ts")).configureCluster,
   },
   {
+    words: ["doctor"],
+    summary: "Check this machine: what deployments need, and whether it is there",
+    description: [
+      "Each line is ok, a warning, or a problem that keeps something from working, and says what to do. Nothing is changed.",
+    ],
+    arguments: [],
+    options: [output],
+    examples: ["bodywork doctor"],
+    load: async () => (await import("../commands/doctor.ts")).doctor,
+  },
+  {
     words: ["stage"],
     hidden: true,
     summary: "Run one stage of a repository here, in the foreground",

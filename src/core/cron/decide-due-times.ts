@@ -146,19 +146,15 @@ export interface Turn {
 }
 
 /**
- * Whose turn it is of a cronjob's unfinished jobs, oldest first. What runs goes on, also after a restart. What has not
- * begun waits for the older ones, but with `allow` only when it was made up for: a backlog must not run all at once. With
- * `replace` the newest begins when the others have been cancelled. Nothing begins while the cronjob is suspended.
+ * Whose turn it is to begin, of a cronjob's unfinished jobs, oldest first. Each waits for the older ones, but with `allow`
+ * only when it was made up for: a backlog must not run all at once. With `replace` the newest begins when the others have
+ * been cancelled. Nothing begins while the cronjob is suspended.
  */
 export function turnOf({ concurrency, suspended }: Cronjob, unfinished: readonly Job[], now: Date): Turn {
-  const mayGoOn = ({ startedAt }: Job): boolean => startedAt !== undefined || !suspended;
-  if (concurrency === "replace") {
-    const older = unfinished.slice(0, -1);
-    return { start: older.length > 0 ? [] : unfinished.filter(mayGoOn), cancel: older };
-  }
+  const older = unfinished.slice(0, -1);
+  if (concurrency === "replace" && older.length > 0) return { start: [], cancel: older };
   const isTheirs = (job: Job, index: number): boolean =>
-    index === 0 ||
-    job.startedAt !== undefined ||
-    (concurrency === "allow" && !hasPassed(new Date(job.dueAt), now));
-  return { start: unfinished.filter(isTheirs).filter(mayGoOn), cancel: [] };
+    index === 0 || (concurrency === "allow" && !hasPassed(new Date(job.dueAt), now));
+  const start = unfinished.filter(isTheirs).filter(({ startedAt }) => startedAt === undefined);
+  return { start: suspended ? [] : start, cancel: [] };
 }

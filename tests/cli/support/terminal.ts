@@ -113,6 +113,7 @@ export function testWiring({ operations = {}, server = {}, wiring = {} }: Parts 
     version: "4.0.0",
     use: missing("use"),
     engineNotice: async () => ({ engine: "local", why: "no kubeconfig on this machine" }),
+    elsewhere: async () => undefined,
     operations: async () => ({
       deploy: missing("deploy"),
       followRun: missing("followRun"),
@@ -153,7 +154,9 @@ export function testWiring({ operations = {}, server = {}, wiring = {} }: Parts 
     logins: missing("logins"),
     readProjectFile: missing("readProjectFile"),
     readKeyFile: missing("readKeyFile"),
+    secretFiles: missing("secretFiles"),
     environmentSshKey: () => undefined,
+    doctorFacts: missing("doctorFacts"),
     runStageHere: missing("runStageHere"),
     serveForeground: missing("serveForeground"),
     ...wiring,

@@ -134,12 +134,11 @@ describe("whose turn it is", () => {
   test.each<[Partial<Cronjob>, readonly Job[], readonly string[], readonly string[]]>([
     [{}, [], [], []],
     [{}, [late, onTime], ["train-2"], []],
-    [{}, [running, late, onTime], ["train-1"], []],
-    [{ concurrency: "allow" }, [running, onTime], ["train-1", "train-3"], []],
-    [{ concurrency: "allow" }, [running, late, onTime], ["train-1", "train-3"], []],
+    [{}, [running, late, onTime], [], []],
+    [{ concurrency: "allow" }, [running, onTime], ["train-3"], []],
+    [{ concurrency: "allow" }, [running, late, onTime], ["train-3"], []],
     [{ concurrency: "replace" }, [onTime], ["train-3"], []],
     [{ concurrency: "replace" }, [running, late, onTime], [], ["train-1", "train-2"]],
-    [{ suspended: true }, [running, late], ["train-1"], []],
     [{ suspended: true }, [late], [], []],
     [{ suspended: true, concurrency: "replace" }, [late], [], []],
   ])("%o", (change, unfinished, start, cancel) => {

@@ -2,7 +2,8 @@ import { type IncomingMessage, request } from "node:http";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import { createClient, type ServerClient } from "../../../src/http/client.ts";
-import { type ApiParts, createApi, type ServedRoute } from "../../../src/http/server.ts";
+import type { ServedRoute } from "../../../src/http/served-routes.ts";
+import { type ApiParts, createApi } from "../../../src/http/server.ts";
 import { hashOfToken } from "../../../src/operations/access-tokens.ts";
 import type { Operations, ServerStatus } from "../../../src/operations/operations.ts";
 import { createServerAdmin } from "../../../src/operations/server-admin.ts";
@@ -41,23 +42,25 @@ export interface TestApi {
   advance(milliseconds: number): void;
 }
 
-/** The real API on a loopback port, with a real store; time stands still but for `advance`. */
-export async function testApi(
+/** What an API is made of, with a real store; time stands still unless `now` says otherwise. */
+export function apiParts(
   operations: Partial<Operations> = {},
-  parts: Partial<ApiParts> = {},
-): Promise<TestApi> {
-  const told: string[] = [];
-  const log: string[] = [];
+  {
+    now = () => startOfTime,
+    told = [],
+    log = [],
+  }: { now?: () => number; told?: string[]; log?: string[] } = {},
+): ApiParts & { readonly access: Store } {
   const store = openStore(join(temporaryFolder("store"), "store.db"));
-  let now = startOfTime;
-  const { app, routes } = await createApi({
+  onTestFinished(() => store.close());
+  return {
     operations: testOperations(operations),
-    admin: createServerAdmin({ ...testAdmin(), store, now: () => new Date(now) }),
+    admin: createServerAdmin({ ...testAdmin(), store, now: () => new Date(now()) }),
     access: store,
     localToken,
     hosts: [],
     version: "4.1.0",
-    now: () => new Date(now),
+    now: () => new Date(now()),
     report: (text) => log.push(text),
     starting: () => false,
     readiness: () => [],
@@ -68,20 +71,29 @@ export async function testApi(
     async stop({ services }) {
       told.push(`stop ${services}`);
     },
-    ...parts,
-  });
+  };
+}
+
+/** The real API on a loopback port; time goes on by `advance` alone. */
+export async function testApi(
+  operations: Partial<Operations> = {},
+  parts: Partial<ApiParts> = {},
+): Promise<TestApi> {
+  const told: string[] = [];
+  const log: string[] = [];
+  let now = startOfTime;
+  const made = apiParts(operations, { now: () => now, told, log });
+  const store = made.access;
+  const { app, routes } = await createApi({ ...made, ...parts });
   const api = await app.listen({ host: "127.0.0.1", port: 0 });
-  onTestFinished(async () => {
-    await app.close();
-    store.close();
-  });
-  let made = 0;
+  onTestFinished(() => app.close());
+  let tokens = 0;
   return {
     ...{ api, routes, store, told, log },
     client: (token = localToken) => createClient({ api, token }),
     token(scopes, change = {}) {
-      const token = `bw_test${made}`;
-      const id = String(made++).padStart(8, "0");
+      const token = `bw_test${tokens}`;
+      const id = String(tokens++).padStart(8, "0");
       const createdAt = new Date(now).toISOString();
       const times = { createdAt, expiresAt: undefined, lastUsedAt: undefined };
       store.saveToken({ id, name: scopes.join("+"), scopes, ...times, ...change }, hashOfToken(token));

@@ -13,7 +13,7 @@ const variables = Object.fromEntries(
   Object.entries(process.env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
 );
 const cancel = new AbortController();
-process.on("SIGINT", () => cancel.abort());
+process.on("SIGTERM", () => cancel.abort());
 try {
   await runStageHere(
     request,

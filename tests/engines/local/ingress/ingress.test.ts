@@ -6,7 +6,6 @@ import { connect } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, onTestFinished, test, vi } from "vitest";
-import type { Address } from "../../../../src/engines/local/addresses.ts";
 import { controlPath } from "../../../../src/engines/local/ingress/control.ts";
 import { readIngressState } from "../../../../src/engines/local/ingress/ingress-state.ts";
 import { processesBelow } from "../../../support/orphans.ts";

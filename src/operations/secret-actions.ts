@@ -1,0 +1,93 @@
+import { Failure } from "../core/failure.ts";
+import { sanitisedName } from "../core/naming.ts";
+import { printable } from "../core/printable.ts";
+import type { SecretData } from "../core/secret-value.ts";
+import type { SecretReader, Secrets } from "../ports/secrets.ts";
+import type { RevealedSecret, SecretActions } from "./operations.ts";
+
+/** The verbs for secrets. Names are sanitised, as those of stages are; groups are taken as they are, or refused. */
+export function createSecretActions(secrets: Secrets, reader: SecretReader): SecretActions {
+  return {
+    async createSecret(group, name, data) {
+      refuseProblems("Cannot create a secret.", [...nameProblems(group, name), ...dataProblems(data)]);
+      return secrets.create(group, sanitisedName(name), data);
+    },
+    async updateSecret(group, name, data) {
+      refuseProblems("Cannot update a secret.", [...nameProblems(group, name), ...dataProblems(data)]);
+      return secrets.update(group, sanitisedName(name), data);
+    },
+    async deleteSecret(group, name) {
+      refuseProblems("Cannot delete a secret.", nameProblems(group, name));
+      return { found: secrets.remove(group, sanitisedName(name)) };
+    },
+    async deleteSecretGroup(group) {
+      refuseProblems("Cannot delete the secrets of a group.", groupProblems(group));
+      const names = reader.secrets({ group }).map(({ name }) => name);
+      return names.filter((name) => secrets.remove(group, name));
+    },
+    async readSecrets({ group, name }) {
+      const found = reader.secrets({ group, name: name === undefined ? undefined : sanitisedName(name) });
+      return found.flatMap((summary): RevealedSecret[] => {
+        const data = secrets.read(summary.group, summary.name);
+        return data === undefined ? [] : [{ ...summary, data }];
+      });
+    },
+  };
+}
+
+/** Characters of a name, as Kubernetes has it (RFC 1123 subdomain). */
+const longestName = 253;
+/** Bytes of a value; one variable may have 128 KiB on Linux. */
+const mostBytes = 64 * 1024;
+
+function refuseProblems(cannot: string, problems: readonly string[]): void {
+  if (problems.length === 0) return;
+  throw new Failure("usage", cannot, { details: problems });
+}
+
+function nameProblems(group: string, name: string): readonly string[] {
+  const sanitised = sanitisedName(name);
+  const problem =
+    placeProblem(sanitised) ?? (/^-*$/.test(sanitised) ? "has no letter and no digit" : undefined);
+  return [
+    ...groupProblems(group),
+    ...(problem === undefined ? [] : [`name ${JSON.stringify(name)}: ${problem}`]),
+  ];
+}
+
+function groupProblems(group: string): readonly string[] {
+  const problem =
+    placeProblem(group) ??
+    (printable(group) !== group || group.includes("\t")
+      ? "has characters that can't be printed"
+      : undefined) ??
+    (/[/\\]/.test(group) ? "has a slash" : undefined) ??
+    (group.trim() !== group ? "begins or ends with white space" : undefined);
+  return problem === undefined ? [] : [`group ${JSON.stringify(group)}: ${problem}`];
+}
+
+/** Of what is a part of a path in the API. */
+function placeProblem(name: string): string | undefined {
+  if (name === "") return "is empty";
+  if (name === "." || name === "..") return "is a place in a path";
+  return name.length > longestName ? `is longer than ${longestName} characters` : undefined;
+}
+
+function dataProblems(data: SecretData): readonly string[] {
+  const entries = Object.entries(data);
+  if (entries.length === 0) return ["data: there is none"];
+  return entries.flatMap(([key, value]) => {
+    const text = value.reveal();
+    const problems = [
+      ...(/^[A-Za-z_][A-Za-z0-9_]*$/.test(key)
+        ? []
+        : ["is no name of an environment variable (letters, digits and _, no digit first)"]),
+      ...(text === "" ? ["its value is empty"] : []),
+      ...(text.includes("\0")
+        ? ["its value has a NUL character, which no environment variable can have"]
+        : []),
+      ...(Buffer.byteLength(text) > mostBytes ? [`its value is longer than ${mostBytes} bytes`] : []),
+    ];
+    return problems.map((problem) => `key ${JSON.stringify(key)}: ${problem}`);
+  });
+}

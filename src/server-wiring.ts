@@ -1,0 +1,194 @@
+/**
+ * The server's part of the composition root: everything that a server looks after, put together. Only wiring.ts knows it.
+ */
+
+import { randomUUID } from "node:crypto";
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import { createArtifactStore } from "./artifacts/artifact-store.ts";
+import { gitMachineVariables, stageMachineVariables } from "./core/machine-environment.ts";
+import type { Settings } from "./core/settings.ts";
+import { createAddresses } from "./engines/local/addresses.ts";
+import { createIngress } from "./engines/local/ingress/ingress.ts";
+import { createLayout } from "./engines/local/layout.ts";
+import { createLocalEngine, logReferences } from "./engines/local/local-engine.ts";
+import { createNames } from "./engines/local/names.ts";
+import { createLogReader } from "./engines/local/processes/follow-log.ts";
+import { createProcesses } from "./engines/local/processes/processes.ts";
+import { createGitSource } from "./git/git-source.ts";
+import { createBackupStream } from "./http/backup-stream.ts";
+import { createReadiness } from "./http/readiness.ts";
+import type { ServerParts } from "./http/run-server.ts";
+import { systemClock } from "./lib/system-clock.ts";
+import { createCronjobActions } from "./operations/cronjob-actions.ts";
+import { createJobs } from "./operations/jobs.ts";
+import { createRunActions } from "./operations/run-actions.ts";
+import { createRunFeed } from "./operations/run-feed.ts";
+import { createSecretActions } from "./operations/secret-actions.ts";
+import { createServerAdmin } from "./operations/server-admin.ts";
+import { createViews } from "./operations/views.ts";
+import type { Environments } from "./ports/environments.ts";
+import { createScheduler } from "./scheduler/scheduler.ts";
+import { openSecrets } from "./secrets/open-secrets.ts";
+import { openStore } from "./store/sqlite-store.ts";
+
+export interface ServerWiring {
+  readonly home: string;
+  readonly version: string;
+  readonly variables: Readonly<Record<string, string | undefined>>;
+  readonly settings: Settings;
+  readonly environments: Environments;
+  /** Of the stages; the server's own is stricter. */
+  readonly stagesUmask: number;
+  /** Into the server's log. */
+  readonly report: (text: string) => void;
+}
+
+export async function createServerParts(wiring: ServerWiring): Promise<ServerParts> {
+  const { home, version, variables, settings, environments, report } = wiring;
+  const store = openStore(join(home, "store.db"));
+  const opened = await openSecrets(
+    {
+      variable: variables.BODYWORK_MASTER_KEY || undefined,
+      previousVariable: variables.BODYWORK_PREVIOUS_MASTER_KEY || undefined,
+      command: settings.secrets.key_command,
+      environment: gitMachineVariables(variables),
+      folder: join(home, "keys"),
+    },
+    store,
+    systemClock,
+  );
+  const { secrets } = opened;
+  const layout = createLayout(home);
+  const stageVariables = stageMachineVariables(variables);
+  const source = createGitSource({
+    folder: join(home, "git"),
+    environment: gitMachineVariables(variables),
+    insecureHosts: settings.insecure_git_hosts,
+    fetchTimeoutSeconds: settings.git.fetch_timeout_seconds,
+    maxRepositoryMb: settings.git.max_repository_mb,
+  });
+  const artifacts = createArtifactStore({ folder: join(home, "artifacts") });
+  const processes = await createProcesses({ stateFolder: join(home, "spawner"), umask: wiring.stagesUmask });
+  const ingress = createIngress({
+    folder: layout.ingressFolder,
+    version,
+    ...(settings.listen === undefined ? {} : { listen: addressOf(settings.listen) }),
+    notify: report,
+  });
+  const engine = createLocalEngine({
+    layout,
+    store,
+    source,
+    artifacts,
+    secrets,
+    processes,
+    ingress,
+    names: createNames(layout, stageVariables),
+    addresses: await createAddresses(),
+    clock: systemClock,
+    random: Math.random,
+    newNonce: randomUUID,
+    notebookRunner: fileURLToPath(new URL("./engines/local/run_notebook.py", import.meta.url)),
+    machine: stageVariables,
+    logReference: logReferences(home),
+  });
+  const logs = createLogReader(home);
+  const actions = createRunActions(
+    {
+      store,
+      source,
+      environments,
+      artifacts,
+      engine,
+      secrets,
+      secretReader: store,
+      clock: systemClock,
+      maxParallelStages: settings.max_parallel_stages ?? Math.max(8, 2 * availableParallelism()),
+    },
+    createRunFeed(store, logs, systemClock.now),
+  );
+  const jobs = createJobs({
+    store,
+    source,
+    engine,
+    secrets,
+    clock: systemClock,
+    runs: actions,
+    retryDelaySeconds: settings.jobs.retry_delay_seconds,
+    onEnd: () => scheduler.wake(),
+  });
+  const scheduler = createScheduler({
+    store,
+    jobs,
+    clock: systemClock,
+    onFault: (error) => report(`Cronjobs: ${error instanceof Error ? error.message : error}`),
+  });
+  const views = createViews({
+    read: (look) => look(store),
+    logs,
+    environments: async () => environments,
+    correct: (service) => service,
+    sleep: systemClock.sleep,
+    now: systemClock.now,
+  });
+  const ingressStatus = () => ({
+    ingress: ingress.publicUrl(),
+    ingressNote: ingress.note(),
+    ingressRunning: ingress.running(),
+  });
+
+  return {
+    operations: {
+      ...views,
+      ...actions,
+      ...jobs,
+      ...createCronjobActions({ store, jobs, source, secrets, clock: systemClock, wake: scheduler.wake }),
+      ...createSecretActions(secrets, store),
+    },
+    admin: createServerAdmin({
+      store,
+      now: systemClock.now,
+      backup: createBackupStream(join(home, "backups"), store.backup),
+      rotateKey: async () => opened.rotateKey(),
+    }),
+    access: store,
+    api: settings.api,
+    async takeUp() {
+      await ingress.start();
+      await engine.takeUp((runId) => store.unfinishedRuns().some(({ id }) => id === runId));
+    },
+    resume() {
+      actions.resume();
+      jobs.resume();
+      scheduler.start();
+    },
+    ingress: ingressStatus,
+    comingBack: () => engine.comingBack().map(({ namespace, stage }) => `${namespace}/${stage}`),
+    readiness: createReadiness({
+      probeStore: () => store.saveDocument("probe", "probe", { at: systemClock.now().toISOString() }),
+      ingressNote: ingress.note,
+      now: systemClock.monotonic,
+    }),
+    listen: ingress.listen,
+    async stopServices() {
+      await actions.cancelAll("server stop --services");
+      await engine.stopServices();
+      await ingress.stop();
+    },
+    async close() {
+      await scheduler.stop();
+      ingress.release();
+      processes.close();
+      store.close();
+    },
+  };
+}
+
+/** `HOST:PORT`, as the settings have it. */
+function addressOf(text: string): { readonly host: string; readonly port: number } {
+  const [host = "", port] = text.split(":");
+  return { host, port: Number(port) };
+}

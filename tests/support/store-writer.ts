@@ -1,0 +1,47 @@
+/**
+ * A process that writes to a store and says what was acknowledged, one line each: `done KIND NUMBER`; `refused CODE` when
+ * a write failed. Opens the store anew from time to time, as servers come and go.
+ *
+ *   node store-writer.ts FILE FIRST LAST [naive]
+ *
+ * LAST 0 is never reached. Naive: says that it is done before it is.
+ */
+
+import { writeSync } from "node:fs";
+import { Failure } from "../../src/core/failure.ts";
+import type { Store } from "../../src/ports/store.ts";
+import { openStore } from "../../src/store/sqlite-store.ts";
+import { storeWrites } from "./store-writes.ts";
+
+const [file = "", first, last, mode] = process.argv.slice(2);
+const isNaive = mode === "naive";
+const writesOfOneServer = 4;
+
+let store: Store | undefined;
+for (let number = Number(first); number !== Number(last) + 1; number += 1) {
+  for (const [kind, { write }] of Object.entries(storeWrites)) {
+    attempt(() => {
+      store ??= openStore(file);
+      if (isNaive) tell(`done ${kind} ${number}`);
+      write(store, number);
+      if (!isNaive) tell(`done ${kind} ${number}`);
+    });
+  }
+  if (number % writesOfOneServer !== 0) continue;
+  attempt(() => store?.close());
+  store = undefined;
+}
+
+/** What is no refusal in plain words ends the program. */
+function attempt(work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    tell(`refused ${error.code}`);
+  }
+}
+
+function tell(line: string): void {
+  writeSync(1, `${line}\n`);
+}
