@@ -8,6 +8,7 @@ import type { Problem, Project, Stage } from "./project.ts";
 import { draftOf, type Issue, type ProjectDraft } from "./project-links.ts";
 import { pathInRepository } from "./repository-path.ts";
 import { requirementFault } from "./requirement-fault.ts";
+import { isReservedVariable } from "./stage-variables.ts";
 
 /** Why `create deployment` refuses a project that is valid: what would certainly fail. Without places. */
 export function refusals(project: Project): readonly Problem[] {
@@ -102,6 +103,10 @@ function impossibleValues(stage: Stage): readonly Issue[] {
   }
   if (stage.requirementsFile !== undefined && pathInRepository("", stage.requirementsFile) === undefined) {
     issues.push(issue("path-outside", ["requirements_file"], outside));
+  }
+  for (const variable of Object.keys(stage.secrets).filter(isReservedVariable)) {
+    const text = "is a variable of Bodywork's or the system's own; give the secret's key another name";
+    issues.push(issue("reserved-variable", ["secrets", variable], text));
   }
   if (stage.kind === "batch") return issues;
   if (stage.replicas === 0) {

@@ -99,7 +99,7 @@ export const pipelineKeys: Keys = {
   secrets_group: {
     value: { kind: "string" },
     summary: "Group of the secrets that the stages use.",
-    default: "none",
+    default: "the pipeline's name",
   },
   python: {
     added: true,
@@ -154,7 +154,7 @@ export function stageKeys(version: SchemaVersion): Keys {
     secrets: {
       value: { kind: "dict", values: { kind: "string", pattern: name } },
       summary:
-        "Environment variables from secrets: the variable, which is also the key in the secret, and the secret's name.",
+        "Environment variables from secrets: the variable, which is also the key in the secret, and the secret's name. A secret wins over every other variable; it may not be `PATH`, `PYTHONPATH`, `PYTHONHOME`, `VIRTUAL_ENV`, nor begin with `LD_`, `DYLD_` or `BODYWORK_`.",
       default: "{}",
     },
     needs: {

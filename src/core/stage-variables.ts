@@ -2,3 +2,13 @@
 export function outputVariable(name: string): string {
   return `BODYWORK_OUTPUT_${name.toUpperCase().replace(/[^A-Z0-9]/g, "_")}`;
 }
+
+/**
+ * Variables that no secret may be put into: what the engine has promised the stage, or finds its processes by; and what
+ * decides which code runs, the stage's Python above all. The ssh key keeps the name that the original gave it.
+ */
+export function isReservedVariable(name: string): boolean {
+  return /^(BODYWORK_(?!GIT_SSH_PRIVATE_KEY$).*|PATH|PYTHONPATH|PYTHONHOME|VIRTUAL_ENV|LD_.*|DYLD_.*)$/s.test(
+    name,
+  );
+}

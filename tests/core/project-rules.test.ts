@@ -50,6 +50,10 @@ const refused: readonly (readonly [changes: Readonly<Record<string, Written>>, m
     "pipeline.docker_image -> Invalid Docker image specified: bad:me/image:1",
   ],
   [
+    { "stages.measure.secrets": "{PYTHONPATH: db, TOKEN: db, BODYWORK_GIT_SSH_PRIVATE_KEY: db}" },
+    "stages.measure.secrets.PYTHONPATH -> is a variable of Bodywork's or the system's own; give the secret's key another name",
+  ],
+  [
     { "stages.measure.executable_module_path": "a/../../b.py" },
     "stages.measure.executable_module_path -> leads outside the repository",
   ],

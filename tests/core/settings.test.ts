@@ -5,6 +5,9 @@ test("no settings are all defaults", () => {
   for (const text of ["", "\n# nothing\n", "git:\n  fetch_timeout_seconds: 600\n"]) {
     expect(parseSettings(text, "settings.yaml")).toEqual({
       insecure_git_hosts: [],
+      jobs: { retry_delay_seconds: 10 },
+      secrets: {},
+      api: { hosts: [], insecure: false },
       git: { fetch_timeout_seconds: 600, max_repository_mb: 4096 },
     });
   }
@@ -17,12 +20,24 @@ test("what is said is used", () => {
     "insecure_git_hosts: [git.internal]",
     "max_parallel_stages: 2",
     "git: {max_repository_mb: 10}",
+    "jobs: {retry_delay_seconds: 0.5}",
+    "secrets: {key_command: [pass, show, bodywork]}",
+    "api: {listen: '[::]:8443', tls_cert: cert.pem, tls_key: key.pem, hosts: [ml.example]}",
   ].join("\n");
   expect(parseSettings(text, "settings.yaml")).toEqual({
     engine: "local",
     listen: "0.0.0.0:9000",
     insecure_git_hosts: ["git.internal"],
     max_parallel_stages: 2,
+    jobs: { retry_delay_seconds: 0.5 },
+    secrets: { key_command: ["pass", "show", "bodywork"] },
+    api: {
+      listen: "[::]:8443",
+      tls_cert: "cert.pem",
+      tls_key: "key.pem",
+      hosts: ["ml.example"],
+      insecure: false,
+    },
     git: { fetch_timeout_seconds: 600, max_repository_mb: 10 },
   });
 });
@@ -34,6 +49,10 @@ const wrong: readonly (readonly [text: string, detail: string])[] = [
   ["listen: localhost", "listen: must be HOST:PORT"],
   ["max_parallel_stages: 0", "max_parallel_stages: "],
   ["git: {fetch_timeout_seconds: -1}", "git.fetch_timeout_seconds: "],
+  ["jobs: {retry_delay_seconds: -1}", "jobs.retry_delay_seconds: "],
+  ["secrets: {key_command: []}", "secrets.key_command: "],
+  ["api: {tls_cert: cert.pem}", "api: tls_cert and tls_key go together"],
+  ["api: {listen: 8443}", "api.listen: "],
   ["- a list", "(the file): "],
   ["just text", "(the file): "],
 ];
@@ -51,7 +70,7 @@ test.each(wrong)("%s is refused, with the key", (text, detail) => {
 test("the keys that there are are named", () => {
   expect(() => parseSettings("engin: local", "s")).toThrow(
     expect.objectContaining({
-      hint: "Keys: engine, listen, insecure_git_hosts, max_parallel_stages, git.fetch_timeout_seconds, git.max_repository_mb.",
+      hint: "Keys: engine, listen, insecure_git_hosts, max_parallel_stages, jobs.retry_delay_seconds, secrets.key_command, api.listen, api.tls_cert, api.tls_key, api.hosts, api.insecure, git.fetch_timeout_seconds, git.max_repository_mb.",
     }),
   );
 });

@@ -1,19 +1,11 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { DatabaseSync } from "node:sqlite";
-import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { openStore } from "../../src/store/sqlite-store.ts";
 import { createRandom, type Random } from "../support/random.ts";
 import { seed, shareOf, soaking, tellCount, times } from "../support/soak.ts";
-import { halfWrites, storeWrites } from "../support/store-writes.ts";
-import { needStrace, storeFiles, storeWriter, withFault } from "../support/strace.ts";
+import { injections, needStrace, storeFiles, withFault } from "../support/strace.ts";
 import { temporaryFolder } from "../support/temporary.ts";
-
-/** Numbers that a writer comes to; each is written in every kind. */
-const numbers = 12;
+import { acknowledged, lost, refusals, runWriter } from "./support/store-writer-runs.ts";
 
 const faults = [
   { name: "write errors", calls: "pwrite64", what: "error=EIO" },
@@ -105,7 +97,7 @@ test("control: a writer that says it is done before it is loses rows to errors a
   ]) {
     const file = newStore({ made: true });
     const before = withFault({ files: storeFiles(file), log: "/dev/null", ...fault });
-    const { lines } = await runWriter(file, { before, naive: true });
+    const { lines } = await runWriter(file, { before, mode: "naive" });
     expect(lost(file, lines), fault.what).not.toEqual([]);
   }
 });
@@ -119,83 +111,4 @@ function newStore({ made }: { readonly made: boolean }): string {
   const file = join(temporaryFolder("store"), "store.db");
   if (made) openStore(file).close();
   return file;
-}
-
-interface WriterOptions {
-  /** What the writer is run under. */
-  readonly before?: readonly string[];
-  readonly first?: number;
-  readonly naive?: boolean;
-  /** Milliseconds from the first acknowledgement. */
-  readonly killAfter?: number;
-}
-
-interface Written {
-  readonly lines: readonly string[];
-  readonly stderr: string;
-  readonly exitCode: number | null;
-}
-
-async function runWriter(
-  file: string,
-  { before = [], first = 1, naive = false, killAfter }: WriterOptions,
-): Promise<Written> {
-  const last = killAfter === undefined ? first + numbers - 1 : 0;
-  const writer = [process.execPath, storeWriter, file, String(first), String(last), naive ? "naive" : ""];
-  const [program = "", ...args] = [...before, ...writer];
-  const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] });
-  const output = { stdout: "", stderr: "" };
-  child.stdout.on("data", (chunk) => (output.stdout += chunk));
-  child.stderr.on("data", (chunk) => (output.stderr += chunk));
-  const ended = once(child, "close");
-  if (killAfter !== undefined) {
-    await Promise.race([once(child.stdout, "data"), ended]);
-    await sleep(killAfter);
-    child.kill("SIGKILL");
-  }
-  const [exitCode] = await ended;
-  // A line that is not whole was not heard.
-  return { lines: output.stdout.split("\n").slice(0, -1), stderr: output.stderr, exitCode };
-}
-
-function acknowledged(
-  lines: readonly string[],
-): readonly { readonly kind: string; readonly number: number }[] {
-  return lines.flatMap((line) => {
-    const [, kind, number] = /^done (.+) (\d+)$/.exec(line) ?? [];
-    return kind === undefined ? [] : [{ kind, number: Number(number) }];
-  });
-}
-
-function refusals(lines: readonly string[]): readonly string[] {
-  return lines.flatMap((line) => (line.startsWith("refused ") ? [line.slice("refused ".length)] : []));
-}
-
-/** What is missing of what was acknowledged, half of a whole, or wrong with the file; and whether it can be used. */
-function lost(file: string, lines: readonly string[]): readonly string[] {
-  const store = openStore(file);
-  try {
-    const missing = acknowledged(lines).filter(
-      ({ kind, number }) => !storeWrites[kind]?.isThere(store, number),
-    );
-    const halves = halfWrites(store);
-    storeWrites.run?.write(store, 999_999);
-    return [...missing.map(({ kind, number }) => `${kind} ${number}`), ...halves, ...integrityFaults(file)];
-  } finally {
-    store.close();
-  }
-}
-
-function integrityFaults(file: string): readonly string[] {
-  const database = new DatabaseSync(file, { readOnly: true });
-  const found = database
-    .prepare("PRAGMA integrity_check")
-    .all()
-    .map((row) => String(row.integrity_check));
-  database.close();
-  return found.filter((text) => text !== "ok");
-}
-
-function injections(log: string): number {
-  return existsSync(log) ? readFileSync(log, "utf8").split("(INJECTED)").length - 1 : 0;
 }

@@ -1,10 +1,11 @@
 /**
  * A process that writes to a store and says what was acknowledged, one line each: `done KIND NUMBER`; `refused CODE` when
- * a write failed. Opens the store anew from time to time, as servers come and go.
+ * a write failed.
  *
- *   node store-writer.ts FILE FIRST LAST [naive]
+ *   node store-writer.ts FILE FIRST LAST [restarts | naive | steady]
  *
- * LAST 0 is never reached. Naive: says that it is done before it is.
+ * LAST 0 is never reached. Restarts: opens the store anew from time to time, as servers come and go. Naive: the same, but
+ * it says that a row is stored before it is. Steady: goes on with one server.
  */
 
 import { writeSync } from "node:fs";
@@ -15,7 +16,7 @@ import { storeWrites } from "./store-writes.ts";
 
 const [file = "", first, last, mode] = process.argv.slice(2);
 const isNaive = mode === "naive";
-const writesOfOneServer = 4;
+const writesOfOneServer = mode === "steady" ? Number.POSITIVE_INFINITY : 4;
 
 let store: Store | undefined;
 for (let number = Number(first); number !== Number(last) + 1; number += 1) {

@@ -1,3 +1,4 @@
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { TestContext } from "vitest";
 import { runCommand } from "../../src/lib/run-command.ts";
@@ -39,6 +40,11 @@ export function withFault(fault: {
     ...["-e", `trace=${fault.calls}`],
     ...["-e", `inject=${fault.calls}:${fault.what}:when=${fault.when}`],
   ];
+}
+
+/** How often the fault was met, by such a log. */
+export function injections(log: string): number {
+  return existsSync(log) ? readFileSync(log, "utf8").split("(INJECTED)").length - 1 : 0;
 }
 
 export const storeWriter = join(import.meta.dirname, "store-writer.ts");

@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import { Failure } from "../../core/failure.ts";
 import type { TaskBase } from "../../core/run-state.ts";
 import type { SecretReference } from "../../core/secret-state.ts";
+import { isReservedVariable } from "../../core/stage-variables.ts";
 import type { Secrets } from "../../ports/secrets.ts";
 import type { ProcessSecrets } from "./processes/process-secrets.ts";
 
@@ -32,16 +33,9 @@ export function revealSecrets(
   return { values: Object.fromEntries(values), python: task.environment.python, masker };
 }
 
-/**
- * What the engine has promised the stage, or finds its processes by; what decides which code runs, the stage's Python
- * above all. The ssh key keeps the name that the original gave it.
- */
-const enginesOwn =
-  /^(BODYWORK_(?!GIT_SSH_PRIVATE_KEY$).*|PATH|PYTHONPATH|PYTHONHOME|VIRTUAL_ENV|LD_.*|DYLD_.*)$/s;
-
 function checkName(variable: string, stage: string): void {
   const cannot = `Cannot start stage "${stage}" with a secret in the variable ${JSON.stringify(variable)}`;
-  if (enginesOwn.test(variable)) {
+  if (isReservedVariable(variable)) {
     throw new Failure("stage-failed", `${cannot}: that variable is Bodywork's or the system's own.`, {
       hint: `Give the key another name, in the secret and under "secrets" of the stage.`,
     });

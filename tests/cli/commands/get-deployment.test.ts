@@ -209,19 +209,19 @@ describe("get deployments --async", () => {
     expect(tables[1]).toEqual([
       ["run ID = async-workflow-nightly"],
       ["Field", "Value"],
-      ["start_time", "2026-11-23 19:05:12"],
-      ["completion_time", "2026-11-23 19:05:20"],
+      ["start_time", "2026-11-23 19:05:12+00:00"],
+      ["completion_time", "2026-11-23 19:05:20+00:00"],
       ["active", "False"],
       ["succeeded", "True"],
       ["failed", "False"],
       ["status", "succeeded"],
-      ["due_time", "2026-11-23 19:05:12"],
+      ["due_time", "2026-11-23 19:05:12+00:00"],
       ["late_by", "0.3s"],
       ["duration", "7.7s"],
       ["runs", "20261123-190512000-k3f9"],
     ]);
     expect(stdout).toMatch(/^completion_time +None$/m);
-    expect(stdout).toMatch(/^next_run_time +2026-11-23 19:05:42$/m);
+    expect(stdout).toMatch(/^next_run_time +2026-11-23 19:05:42\+00:00$/m);
   });
 
   test("shows one job by its name, with the prefix or without", async () => {

@@ -214,6 +214,21 @@ test.each([
   },
 );
 
+test("the end is told when the log is whole, however far behind the masker is", async () => {
+  const bench = await createBench();
+  const slow = join(temporaryFolder(), "slow.py");
+  writeFileSync(
+    slow,
+    `import runpy, time\ntime.sleep(0.5)\nrunpy.run_path("${masker}", run_name="__main__")\n`,
+  );
+  const running = await bench.script("seq 1 5000; exit 6", {
+    secrets: { values: { A: token }, python: "python3", masker: slow },
+  });
+  await until(() => text(join(running.logFile, "..", "exit")));
+  expect(text(running.logFile).endsWith("\n5000\n")).toBe(true);
+  expect(await running.exited).toEqual({ kind: "exited", code: 6 });
+});
+
 test("a program with secrets that takes too much memory is out of memory, and the masker is not in its group", async (context) => {
   const bench = await createBench();
   context.skip(!bench.processes.memoryLimitEnforced, "no memory cgroup may be written on this machine");
