@@ -106,6 +106,7 @@ export async function createServerParts(wiring: ServerWiring): Promise<ServerPar
       secrets,
       secretReader: store,
       clock: systemClock,
+      maxParallelRuns: settings.max_parallel_runs,
       maxParallelStages: settings.max_parallel_stages ?? Math.max(8, 2 * availableParallelism()),
     },
     createRunFeed(store, logs, systemClock.now),

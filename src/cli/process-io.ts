@@ -80,9 +80,9 @@ async function askHidden(question: string): Promise<string | undefined> {
     import("node:readline"),
     import("node:stream"),
   ]);
-  process.stderr.write(question);
   const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
   const reader = createInterface({ input: process.stdin, output: nowhere, terminal: true });
+  process.stderr.write(question); // Not before: who types at once would see it.
   const answer = await new Promise<string | undefined>((resolve) => {
     reader.once("close", () => resolve(undefined));
     reader.question("", (typed) => {

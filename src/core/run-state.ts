@@ -92,7 +92,7 @@ export interface Run {
   /** Services this run has replaced, with what served before; written before each replacement begins. */
   readonly changed: readonly ChangedService[];
   readonly cancelRequested: boolean;
-  /** Who has the turn of its namespace, while it waits for it: `run 20261123-190512345-k3f9`. */
+  /** Whose end it waits for: of who has the turn of its namespace, `run 20261123-190512345-k3f9`, or `one of 8 runs`. */
   readonly waitingFor?: string | undefined;
 }
 

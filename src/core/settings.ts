@@ -16,6 +16,8 @@ const settingsSchema = z.strictObject({
   insecure_git_hosts: z.array(z.string().min(1)).default([]),
   /** Batch stages of one run that may run at once; 8 or twice the number of cores, whichever is more, by default. */
   max_parallel_stages: z.int().min(1).optional(),
+  /** Runs that are carried out at once; further ones wait. */
+  max_parallel_runs: z.int().min(1).default(8),
   jobs: z
     .strictObject({
       /** Seconds until the second run of a job; doubled with each further one, up to 6 minutes, as Kubernetes does it. */

@@ -3,18 +3,22 @@ import { mkdirSync, rmSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 
+import { entriesIfThere } from "../lib/read-if-there.ts";
+
 /**
- * The store's backup as bytes. The copy is made in `folder`, which is for that alone: what is in it is of an earlier server
- * that was killed, and goes.
+ * The store's backup as bytes. The copies are made in `folder`; those of an earlier server that was killed go, and nothing
+ * else that is there.
  */
 export function createBackupStream(
   folder: string,
   backup: (file: string) => Promise<void>,
 ): () => AsyncIterable<Uint8Array> {
-  rmSync(folder, { recursive: true, force: true });
+  for (const name of entriesIfThere(folder)) {
+    if (/^\.[0-9a-f]{12}\.backing-up$/.test(name)) rmSync(join(folder, name), { force: true });
+  }
   return async function* () {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
-    const file = join(folder, `${randomBytes(6).toString("hex")}.db`);
+    const file = join(folder, `.${randomBytes(6).toString("hex")}.backing-up`);
     try {
       await backup(file);
       const copy = await open(file);

@@ -79,14 +79,14 @@ function tellJob(log: Logger, { id, cronjob, dueAt, status, why, runs }: Job): v
 function tellService(log: Logger, service: ServiceStatus, before: ServiceStatus | undefined): void {
   const { namespace, deployment, name, release, state, restarts, reason } = service;
   const about = { namespace, deployment, service: name, release, state, restarts, reason };
-  const named = `The service ${namespace}/${name}`;
+  const named = `the service ${namespace}/${name}`;
   // The replicas of another release begin at 0.
   if (before?.release === release && restarts > before.restarts) {
-    log.warn(about, `${named} was restarted, ${restarts} times so far.`);
+    log.warn(about, `A replica of ${named} is started again (restarts so far: ${restarts}): ${reason}`);
   }
   if (state === before?.state) return;
-  if (state === "crash-loop") log.warn(about, `${named} crashes over and over: ${reason}`);
-  else if (state === "serving") log.info(about, `${named} serves.`);
+  if (state === "crash-loop") log.warn(about, `A replica of ${named} crashes over and over: ${reason}`);
+  else if (state === "serving") log.info(about, `All replicas of ${named} take requests.`);
 }
 
 function tellRefusal(log: Logger, { who, from, what, on, result }: AuditEntry): void {

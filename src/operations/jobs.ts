@@ -1,4 +1,5 @@
 import { randomInt } from "node:crypto";
+import { setImmediate } from "node:timers/promises";
 
 import { asFailure, Failure } from "../core/failure.ts";
 import { jobAfterRun, longestRetryDelay } from "../core/job-after-run.ts";
@@ -23,6 +24,8 @@ import {
 export interface Jobs extends JobActions {
   /** Carries out a job that is on record, from its first run to its end; one that is carried out already goes on. */
   start(job: Job): void;
+  /** The same with those whose time has come together: all are on record as started in one step, with one time. */
+  startTogether(jobs: readonly Job[]): void;
   /** Ends a job, and what runs of it; returns when that has ended. `why` is for people. */
   cancel(id: string, why: string): Promise<void>;
   /** Goes on with every job that an earlier server left unfinished; after its runs were taken up. */
@@ -83,6 +86,7 @@ export function createJobs(parts: JobParts): Jobs {
       return { found: true };
     },
     start: (job) => void carryOut(job.id, { keep: false }),
+    startTogether: (due) => void startTogether(due),
     async cancel(id, why) {
       const carried = carriedOut.get(id);
       const runId = store.job(id)?.runs.at(-1);
@@ -100,6 +104,27 @@ export function createJobs(parts: JobParts): Jobs {
     tidyUp: (cronjob) => trimHistory(cronjob, parts),
   };
   return jobs;
+
+  async function startTogether(due: readonly Job[]): Promise<void> {
+    try {
+      const now = clock.now();
+      const fresh = due.flatMap(({ id }) => notBegun(id) ?? []);
+      const ids = newRunIds(now, fresh.length);
+      store.saveJobs(fresh.map((job, index) => withNextRun(job, ids[index] ?? "", now)));
+    } catch {
+      // Each comes to its record by itself, as soon as it can be written.
+    }
+    for (const job of due) {
+      jobs.start(job);
+      // Between two the server answers others.
+      await setImmediate();
+    }
+  }
+
+  function notBegun(id: string): Job | undefined {
+    const job = carriedOut.has(id) ? undefined : store.job(id);
+    return job?.status === "waiting" && job.startedAt === undefined ? job : undefined;
+  }
 
   /** Until the job is finished, or the next server goes on with it. */
   async function carryOut(id: string, access: RunStart["access"]): Promise<void> {
@@ -132,7 +157,7 @@ export function createJobs(parts: JobParts): Jobs {
     }
     if (runId === undefined) {
       if (job.nextRunAt !== undefined) await until(job.nextRunAt, stop.signal);
-      if (!stop.signal.aborted) store.saveJob(withNextRun(job, clock.now()));
+      if (!stop.signal.aborted) store.saveJob(withNextRun(job, newRunId(clock.now()), clock.now()));
       return true;
     }
     // On record with the job before there is a run, which is made only once: no crash makes two of it.
@@ -204,12 +229,19 @@ function newJob(id: string, request: DeployRequest, retries: number, now: Date):
   };
 }
 
+/** Of one moment, all of them different. */
+function newRunIds(now: Date, count: number): readonly string[] {
+  const ids = new Set<string>();
+  while (ids.size < count) ids.add(newRunId(now));
+  return [...ids];
+}
+
 /** The next run has its id; it is not there yet. */
-function withNextRun(job: Job, now: Date): Job {
+function withNextRun(job: Job, runId: string, now: Date): Job {
   return {
     ...job,
     status: "active",
-    runs: [...job.runs, newRunId(now)],
+    runs: [...job.runs, runId],
     nextRunAt: undefined,
     startedAt: job.startedAt ?? now.toISOString(),
   };

@@ -12,6 +12,7 @@ import { planRun } from "./plan-run.ts";
 import { type RunRecorder, recordRun } from "./record-run.ts";
 import type { RunFeed } from "./run-feed.ts";
 import { createRunQueue } from "./run-queue.ts";
+import { createRunSlots } from "./run-slots.ts";
 import { sweepArtifacts, sweepReleases, sweepRuns, sweepSecrets } from "./sweep.ts";
 import { createTurns } from "./turns.ts";
 
@@ -41,12 +42,17 @@ export interface RunStart {
 
 export type SharedParts = Omit<RunParts, "takeTurn" | "access">;
 
+export interface RunActionParts extends SharedParts {
+  /** Runs that are carried out at once; those that wait for their turn do not count. */
+  readonly maxParallelRuns: number;
+}
+
 /** Milliseconds until a run whose record can't be written (a full disk) is gone on with. */
 const recordRetry = 10_000;
 /** A run that fails in ways nobody foresaw is left to the next server after so many tries. */
 const mostFaults = 3;
 
-export function createRunActions(parts: SharedParts, feed: RunFeed): RunActions {
+export function createRunActions(parts: RunActionParts, feed: RunFeed): RunActions {
   const { store, clock } = parts;
   const carriedOut = new Map<
     string,
@@ -54,6 +60,7 @@ export function createRunActions(parts: SharedParts, feed: RunFeed): RunActions 
   >();
   const turns = createTurns();
   const takeTurn = createRunQueue(turns, store);
+  const slots = createRunSlots(parts.maxParallelRuns);
   let sweeping: Promise<unknown> = Promise.resolve();
 
   return {
@@ -114,23 +121,41 @@ export function createRunActions(parts: SharedParts, feed: RunFeed): RunActions 
     const stop = new AbortController();
     if (run.cancelRequested) stop.abort();
     const { promise: ended, resolve: end } = Promise.withResolvers<void>();
+    const carried = { recorder: recordRun(run, store, feed, clock), stop, ended };
+    let giveSlotBack: (() => void) | undefined;
+    /** A cancelled run needs none to end. */
+    const takeSlot = async (first: boolean): Promise<void> => {
+      try {
+        giveSlotBack ??= await slots.take(first, stop.signal, () => tellWait(carried.recorder));
+      } catch (error) {
+        if (!stop.signal.aborted) throw error;
+      } finally {
+        endWait(carried.recorder);
+      }
+    };
+    const leaveSlot = (): void => {
+      giveSlotBack?.();
+      giveSlotBack = undefined;
+    };
     let turn: Promise<void> | undefined;
     const runParts: RunParts = {
       ...parts,
       access,
-      takeTurn: (...of) => {
-        turn ??= takeTurn(ended, ...of).catch((error: unknown) => {
+      async takeTurn(...of) {
+        turn ??= takeTurn(ended, ...of, leaveSlot).catch((error: unknown) => {
           turn = undefined; // A run that is gone on with asks anew.
           throw error;
         });
-        return turn;
+        await turn.finally(() => endWait(carried.recorder));
+        // Others may wait for this turn.
+        await takeSlot(true);
       },
     };
-    const carried = { recorder: recordRun(run, store, feed, clock), stop, ended };
     carriedOut.set(run.id, carried);
     await sweeping;
     for (let faults = 0; ; ) {
       try {
+        await takeSlot(goesFirst(carried.recorder.run));
         await carryOutRun(carried.recorder, runParts, stop.signal);
         break;
       } catch (error) {
@@ -141,9 +166,20 @@ export function createRunActions(parts: SharedParts, feed: RunFeed): RunActions 
       }
     }
     end();
+    leaveSlot();
     feed.finish(run.id);
     carriedOut.delete(run.id);
     await tidyUp(carried.recorder.run);
+  }
+
+  function tellWait(recorder: RunRecorder): void {
+    const whom = `one of ${parts.maxParallelRuns} runs`;
+    recorder.update({ waitingFor: whom });
+    recorder.notice("info", `Waiting for ${whom} to end (setting max_parallel_runs).`);
+  }
+
+  function endWait(recorder: RunRecorder): void {
+    if (recorder.run.waitingFor !== undefined) recorder.update({ waitingFor: undefined });
   }
 
   /** The run as it is on record, after a while; undefined when it is finished or there is no store any more. */
@@ -198,6 +234,11 @@ export function createRunActions(parts: SharedParts, feed: RunFeed): RunActions 
     if (run !== undefined) return run;
     throw new Failure("not-found", `There is no run ${runId}.`, { hint: "bodywork get runs" });
   }
+}
+
+/** Somebody waits for it, or it was carried out before the server died. */
+function goesFirst({ request, status }: Run): boolean {
+  return request.startedBy === "command" || status === "running" || status === "reverting";
 }
 
 /** As it may be stored: credentials in the URL are for this run alone. */

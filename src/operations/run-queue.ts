@@ -3,13 +3,17 @@ import type { RunReader } from "../ports/run-store.ts";
 import type { RunRecorder } from "./record-run.ts";
 import type { Turns } from "./turns.ts";
 
-/** Takes a run's turn, which ends with the run. Fails: superseded, or with the signal's reason. */
+/**
+ * Takes a run's turn, which ends with the run. `onWait` is called when it must wait; whom for is on its record, and stays
+ * there. Fails: superseded, or with the signal's reason.
+ */
 export type TakeTurn = (
   runEnded: Promise<void>,
   namespace: string,
   deployment: string,
   recorder: RunRecorder,
   signal: AbortSignal,
+  onWait: () => void,
 ) => Promise<void>;
 
 /**
@@ -19,7 +23,7 @@ export type TakeTurn = (
 export function createRunQueue(turns: Turns, store: RunReader): TakeTurn {
   const waiting = new Map<string, { readonly runId: string; readonly giveUp: AbortController }>();
 
-  return async (runEnded, namespace, deployment, recorder, signal) => {
+  return async (runEnded, namespace, deployment, recorder, signal, onWait) => {
     const runId = recorder.run.id;
     const key = `${namespace}/${deployment}`;
     const other = waiting.get(key);
@@ -33,6 +37,7 @@ export function createRunQueue(turns: Turns, store: RunReader): TakeTurn {
         `run ${runId}`,
         AbortSignal.any([signal, mine.giveUp.signal]),
         (holder) => {
+          onWait();
           recorder.update({ waitingFor: holder });
           recorder.notice("info", `Waiting for ${holder} to end.`);
         },
@@ -40,7 +45,6 @@ export function createRunQueue(turns: Turns, store: RunReader): TakeTurn {
       void runEnded.then(endTurn);
     } finally {
       if (waiting.get(key) === mine) waiting.delete(key);
-      if (recorder.run.waitingFor !== undefined) recorder.update({ waitingFor: undefined });
     }
     const newer = liveRun(namespace, deployment);
     if (recorder.run.status === "preparing" && newer !== undefined && newer > runId) throw superseded(newer);

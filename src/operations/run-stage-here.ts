@@ -1,6 +1,6 @@
 import { mkdir, readdir, rmdir } from "node:fs/promises";
 import { basename, dirname, join, posix } from "node:path";
-import { asFailure, Failure } from "../core/failure.ts";
+import { Failure } from "../core/failure.ts";
 import { parseProject } from "../core/parse-project.ts";
 import type { Project, Stage } from "../core/project.ts";
 import type { RunCommit } from "../core/run-state.ts";
@@ -122,18 +122,10 @@ async function cloneTo(
   { source }: StageHereParts,
   signal: AbortSignal,
 ): Promise<RunCommit> {
-  try {
-    source.check(url);
-    const commit = await source.resolve({ url, ref: branch, sshKey: sshKey?.reveal() }, signal);
-    await source.checkOut(commit, root, signal);
-    return commit;
-  } catch (error) {
-    signal.throwIfAborted();
-    const failure = asFailure(error);
-    if (failure.kind === "bug") throw error;
-    const { code, message, details, hint } = failure;
-    throw new Failure(code, `Git clone failed: ${message}`, { details, hint, cause: error });
-  }
+  source.check(url);
+  const commit = await source.resolve({ url, ref: branch, sshKey: sshKey?.reveal() }, signal);
+  await source.checkOut(commit, root, signal);
+  return commit;
 }
 
 /** As in a stage's container, whether its files are there is not looked at. */

@@ -5,8 +5,15 @@ import type { SecretData } from "../core/secret-value.ts";
 import type { SecretReader, Secrets } from "../ports/secrets.ts";
 import type { RevealedSecret, SecretActions } from "./operations.ts";
 
-/** The verbs for secrets. Names are sanitised, as those of stages are; groups are taken as they are, or refused. */
-export function createSecretActions(secrets: Secrets, reader: SecretReader): SecretActions {
+/**
+ * The verbs for secrets. Names are sanitised, as those of stages are; groups are taken as they are, or refused. `sweep`
+ * removes versions that nothing needs: what was deleted should not be kept for longer.
+ */
+export function createSecretActions(
+  secrets: Secrets,
+  reader: SecretReader,
+  sweep: () => void = () => {},
+): SecretActions {
   return {
     async createSecret(group, name, data) {
       refuseProblems("Cannot create a secret.", [...nameProblems(group, name), ...dataProblems(data)]);
@@ -18,12 +25,16 @@ export function createSecretActions(secrets: Secrets, reader: SecretReader): Sec
     },
     async deleteSecret(group, name) {
       refuseProblems("Cannot delete a secret.", nameProblems(group, name));
-      return { found: secrets.remove(group, sanitisedName(name)) };
+      const found = secrets.remove(group, sanitisedName(name));
+      if (found) sweep();
+      return { found };
     },
     async deleteSecretGroup(group) {
       refuseProblems("Cannot delete the secrets of a group.", groupProblems(group));
       const names = reader.secrets({ group }).map(({ name }) => name);
-      return names.filter((name) => secrets.remove(group, name));
+      const removed = names.filter((name) => secrets.remove(group, name));
+      if (removed.length > 0) sweep();
+      return removed;
     },
     async readSecrets({ group, name }) {
       const found = reader.secrets({ group, name: name === undefined ? undefined : sanitisedName(name) });

@@ -56,8 +56,13 @@ export function watchStore(
       store.saveJob(job);
       if (job.status !== before) tell({ kind: "job", job });
     },
-    decideDueTimes(cronjob, jobs) {
-      const added = store.decideDueTimes(cronjob, jobs);
+    saveJobs(jobs) {
+      const before = new Map(jobs.map(({ id }) => [id, store.job(id)?.status]));
+      store.saveJobs(jobs);
+      for (const job of jobs) if (job.status !== before.get(job.id)) tell({ kind: "job", job });
+    },
+    decideDueTimes(decisions) {
+      const added = store.decideDueTimes(decisions);
       for (const job of added) tell({ kind: "job", job });
       return added;
     },

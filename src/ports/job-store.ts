@@ -1,5 +1,6 @@
 /** The record of cronjobs and jobs, in the same store as the runs. All calls are synchronous and durable on return. */
 
+import type { Decision } from "../core/cron/decide-due-times.ts";
 import type { Cronjob, Job } from "../core/job-state.ts";
 
 export interface JobReader {
@@ -23,7 +24,9 @@ export interface JobStore extends JobReader {
   /** False, and nothing is changed, when there is one of that id already. */
   addJob(job: Job): boolean;
   saveJob(job: Job): void;
+  /** In one step. */
+  saveJobs(jobs: readonly Job[]): void;
   removeJob(id: string): void;
-  /** Saves the cronjob and adds those jobs whose ids are new, in one step; returns the ones added. A due time fires once. */
-  decideDueTimes(cronjob: Cronjob, jobs: readonly Job[]): readonly Job[];
+  /** Saves the cronjobs and adds those jobs whose ids are new, in one step; returns the ones added. A due time fires once. */
+  decideDueTimes(decisions: readonly Decision[]): readonly Job[];
 }

@@ -1,6 +1,6 @@
 import { setImmediate } from "node:timers/promises";
 
-import { decideDueTimes, turnOf } from "../core/cron/decide-due-times.ts";
+import { type Decision, decideDueTimes, turnOf } from "../core/cron/decide-due-times.ts";
 import { nextDueTime } from "../core/cron/due-times.ts";
 import { parseSchedule, type Schedule } from "../core/cron/parse-schedule.ts";
 import { asFailure, Failure } from "../core/failure.ts";
@@ -21,7 +21,7 @@ export interface Scheduler {
 
 export interface SchedulerParts {
   readonly store: JobStore;
-  readonly jobs: Pick<Jobs, "start" | "cancel" | "tidyUp">;
+  readonly jobs: Pick<Jobs, "start" | "startTogether" | "cancel" | "tidyUp">;
   readonly clock: Clock;
   /** Is told what could not be done, once for each reason; it is tried again. */
   readonly onFault: (error: unknown) => void;
@@ -33,6 +33,8 @@ const longestRest = 30_000;
 const faultRest = 5_000;
 /** Milliseconds that the clock may be behind a decision; beyond it was far ahead when that was made. */
 const farAhead = 86_400_000;
+/** Cronjobs that are looked at in one go; between two the server answers others. */
+const mostAtOnce = 250;
 /** Due times of a cronjob without a job after which its history is trimmed; after a job it is anyway. */
 const tidyEvery = 100;
 
@@ -84,47 +86,20 @@ export function createScheduler({ store, jobs, clock, onFault }: SchedulerParts)
       const unfinishedJobs = store.unfinishedJobs();
       const unfinished = Map.groupBy(unfinishedJobs, ({ cronjob }) => cronjob);
       forgetOthers(cronjobs, unfinishedJobs);
-      for (const { name } of cronjobs) {
-        if (stopped) return;
-        await attempt(name, async () => {
-          const due = takeTurn(name, unfinished.get(name) ?? []);
-          next = Math.min(next, due.next);
-          // Between two that are due the server answers others.
-          if (due.decided) await setImmediate();
-        });
+      for (let first = 0; first < cronjobs.length && !stopped; first += mostAtOnce) {
+        const names = cronjobs.slice(first, first + mostAtOnce).map(({ name }) => name);
+        next = Math.min(next, takeTurns(names, unfinished));
+        await setImmediate();
       }
     });
     return next;
   }
 
-  /** Nothing may come between reading the cronjob and storing it: it would be lost. */
-  function takeTurn(
-    name: string,
-    unfinished: readonly Job[],
-  ): { readonly next: number; readonly decided: boolean } {
-    const stored = store.cronjob(name);
-    if (stored === undefined) return { next: Number.POSITIVE_INFINITY, decided: false };
+  /** Nothing may come between reading cronjobs and storing them: a change would be lost. */
+  function takeTurns(names: readonly string[], unfinished: ReadonlyMap<string | undefined, readonly Job[]>): number {
     const now = clock.now();
-    const cronjob = withClockSetBack(stored, now);
-    const decided = nextTime(cronjob) <= now.getTime() ? decide(cronjob, unfinished, now) : undefined;
-    const added = decided?.added ?? [];
-    const waiting = added.filter(({ status }) => status === "waiting");
-    carryOn(cronjob, [...unfinished, ...waiting], now);
-    if (added.length > waiting.length) {
-      untidy.set(name, (untidy.get(name) ?? tidyEvery) + added.length - waiting.length);
-    }
-    return { next: nextTime(decided?.cronjob ?? cronjob), decided: decided !== undefined };
-  }
-
-  function decide(
-    cronjob: Cronjob,
-    unfinished: readonly Job[],
-    now: Date,
-  ): { readonly cronjob: Cronjob; readonly added: readonly Job[] } | undefined {
-    const circumstances = { now, unfinished, whyPassed: whyPassed(cronjob) };
-    const decision = decideDueTimes(cronjob, scheduleOf(cronjob), circumstances);
-    if (decision === undefined) return undefined;
-    return { cronjob: decision.cronjob, added: store.decideDueTimes(decision.cronjob, decision.jobs) };
+    const looks = names.flatMap((name) => attemptNow(name, () => lookAt(name, unfinished.get(name) ?? [], now)) ?? []);
+    const added = Map.groupBy(store_(looks), ({ cronjob }) => cronjob);
   }
 
   function whyPassed({ name }: Cronjob): string {

@@ -8,7 +8,7 @@ import { entriesIfThere } from "../lib/read-if-there.ts";
 import { type MasterKey, masterKeyText, newMasterKey, parseMasterKey } from "./master-key.ts";
 
 /** Where the master key is, in a folder of its own below the home folder; both for their owner alone. */
-export const keyFileOf = (folder: string): string => join(folder, "master.key");
+const keyFileOf = (folder: string): string => join(folder, "master.key");
 
 /** Where the next one is from before secrets are sealed with it until it takes the place of the former. */
 export const nextKeyFileOf = (folder: string): string => join(folder, "master.key.next");

@@ -29,47 +29,48 @@ export interface OpenSecrets {
 
 /**
  * Opens the secrets of a store; only its one writer does. A key that is not to be had, or another than the one that sealed
- * the secrets, stops what needs it, when it does so: secret-key. Fails: home-unsafe (others may read the key file).
+ * the secrets, stops what needs it, when it does so: secret-key. It may still come: the key file is looked for again. Fails:
+ * home-unsafe (others may read the key file).
  */
 export async function openSecrets(
   sources: KeySources,
   rows: SecretRows,
   clock: Pick<Clock, "now">,
 ): Promise<OpenSecrets> {
-  let key = await fittingKey(sources, rows).then(
+  const external = await externalKey(sources).then(
     (found) => () => found,
-    (error: unknown) => {
-      const failure = asFailure(error);
-      if (failure.code !== "secret-key" && failure.code !== "store-damaged") throw failure;
-      return (): MasterKey => {
-        throw failure;
-      };
+    (failure: unknown) => (): undefined => {
+      throw failure;
     },
   );
+  let found: MasterKey | undefined;
+  const key = (): MasterKey => {
+    found ??= fittingKey(external(), sources, rows);
+    return found;
+  };
+  try {
+    key();
+  } catch (error) {
+    const { code } = asFailure(error);
+    if (code !== "secret-key" && code !== "store-damaged") throw error;
+  }
   return {
-    secrets: createSecrets({ rows, key: () => key(), clock }),
+    secrets: createSecrets({ rows, key, clock }),
     rotateKey() {
       refuseForeignKey(sources);
-      try {
-        const next = rotateMasterKey(sources.folder, rows);
-        key = () => next;
-      } catch (error) {
-        // Which of the two it is now, the secrets say.
-        key = () => openKeyFile(sources.folder, keyIdsOf(rows));
-        throw error;
-      }
+      // Should it fail, the secrets say which of the two it is.
+      found = undefined;
+      found = rotateMasterKey(sources.folder, rows);
       return { secrets: rows.sealedSecrets().length };
     },
   };
 }
 
-async function fittingKey(sources: KeySources, rows: SecretRows): Promise<MasterKey> {
+function fittingKey(external: MasterKey | undefined, sources: KeySources, rows: SecretRows): MasterKey {
   const sealedWith = keyIdsOf(rows);
   const previous = previousKey(sources);
   const isSealedWithPrevious = previous !== undefined && sealedWith.has(previous.id);
-  const key =
-    (await externalKey(sources)) ??
-    openKeyFile(sources.folder, isSealedWithPrevious ? new Set() : sealedWith);
+  const key = external ?? openKeyFile(sources.folder, isSealedWithPrevious ? new Set() : sealedWith);
   if (sealedWith.size === 0 || sealedWith.has(key.id)) return key;
   if (isSealedWithPrevious) {
     sealAnew(rows, previous, key);

@@ -1,7 +1,9 @@
 import { randomBytes } from "node:crypto";
-import { closeSync, fsyncSync, openSync, renameSync, rmSync } from "node:fs";
+import { renameSync, rmSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+
+import { sync } from "./sync.ts";
 
 /** A copy of a store that is to bear the name `target`, whole or not at all. */
 export interface Copy {
@@ -40,14 +42,5 @@ export function takeLogIn(file: string, check: (database: DatabaseSync) => void 
     check(database);
   } finally {
     database.close();
-  }
-}
-
-export function sync(path: string, flags: "r" | "r+"): void {
-  const handle = openSync(path, flags);
-  try {
-    fsyncSync(handle);
-  } finally {
-    closeSync(handle);
   }
 }

@@ -1,8 +1,10 @@
-import { closeSync, openSync, statSync } from "node:fs";
+import { closeSync, existsSync, openSync, statSync } from "node:fs";
+import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 
 import { Failure } from "../core/failure.ts";
 import { guarded, unusable } from "./store-failure.ts";
+import { sync } from "./sync.ts";
 
 /** Opens the file, checks it, and hands it on; closes it when that fails. Fails: store-damaged, disk-full. */
 export function withDatabase<Result>(
@@ -25,9 +27,11 @@ export function withDatabase<Result>(
   });
 }
 
-/** When it is not there yet: SQLite would make it readable for all. */
+/** When it is not there yet: SQLite would make it readable for all, and leave its name to chance. */
 export function makePrivateFile(file: string): void {
+  if (existsSync(file)) return;
   closeSync(openSync(file, "a", 0o600));
+  sync(dirname(file), "r");
 }
 
 /**

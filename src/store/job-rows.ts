@@ -21,21 +21,18 @@ export function createJobRows({ write, one, all, together }: Rows): JobStore {
         write("DELETE FROM cronjobs WHERE name = ?", name);
       }),
     addJob,
-    saveJob: (job) => {
-      write(
-        `${insertJob} ON CONFLICT (id) DO UPDATE SET cronjob = excluded.cronjob, due_at = excluded.due_at,
-         finished = excluded.finished, document = excluded.document`,
-        ...columnsOf(job),
-      );
-    },
+    saveJob,
+    saveJobs: (jobs) => together(() => jobs.forEach(saveJob)),
     removeJob: (id) => {
       write("DELETE FROM jobs WHERE id = ?", id);
     },
-    decideDueTimes: (cronjob, jobs) =>
-      together(() => {
-        saveCronjob(cronjob);
-        return jobs.filter(addJob);
-      }),
+    decideDueTimes: (decisions) =>
+      together(() =>
+        decisions.flatMap(({ cronjob, jobs }) => {
+          saveCronjob(cronjob);
+          return jobs.filter(addJob);
+        }),
+      ),
   };
 
   function saveCronjob(cronjob: Cronjob): void {
@@ -48,6 +45,14 @@ export function createJobRows({ write, one, all, together }: Rows): JobStore {
 
   function addJob(job: Job): boolean {
     return write(`${insertJob} ON CONFLICT (id) DO NOTHING`, ...columnsOf(job)) > 0;
+  }
+
+  function saveJob(job: Job): void {
+    write(
+      `${insertJob} ON CONFLICT (id) DO UPDATE SET cronjob = excluded.cronjob, due_at = excluded.due_at,
+       finished = excluded.finished, document = excluded.document`,
+      ...columnsOf(job),
+    );
   }
 }
 

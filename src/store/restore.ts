@@ -3,10 +3,11 @@ import { dirname } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
 
 import { Failure } from "../core/failure.ts";
-import { type Copy, createCopy, sync, takeLogIn } from "./copy.ts";
+import { type Copy, createCopy, takeLogIn } from "./copy.ts";
 import { damageOf, makePrivateFile, refuseNewer, versionOf } from "./database.ts";
 import { migrations } from "./migrations.ts";
 import { guarded, isDiskFull } from "./store-failure.ts";
+import { sync } from "./sync.ts";
 
 /**
  * Puts a backup in the store's place; nobody may have the store open for writing. The present one is kept as

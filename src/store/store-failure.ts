@@ -17,7 +17,12 @@ export function guarded<Result>(file: string, work: () => Result): Result {
     }
     if (isDamage(error)) throw unusable(file, `it is damaged (${(error as Error).message})`, error);
     const isOutOfReach = isOneOf(error, SQLITE_IOERR, SQLITE_CANTOPEN, "EACCES", "EISDIR");
-    if (isOutOfReach) throw unusable(file, (error as Error).message, error);
+    if (isOutOfReach) {
+      throw new Failure("store-damaged", `Cannot use the store ${file}: ${(error as Error).message}.`, {
+        hint: "Services that run go on. See that the file can be read and written, and what the system says of the disk.",
+        cause: error,
+      });
+    }
     throw error;
   }
 }

@@ -57,6 +57,21 @@ describe("a terminal", () => {
     expect(await onTerminal(program, undefined, "yes\\n")).toMatch(/Sure\? .*answer=yes/s);
   });
 
+  test("does not show what is typed when it is told so", async () => {
+    const hidden = 'const token = await io.askHidden("Token? ");';
+    const shown = await onTerminal(
+      `${hidden} io.stdout.write("letters=" + token.length);`,
+      undefined,
+      "s3cret\\n",
+    );
+    expect(shown).toContain("letters=6");
+    expect(shown).not.toContain("s3cret");
+    const ended = await onTerminal(`${hidden} io.stdout.write("answer=" + token);`, undefined, "\\x03");
+    expect(ended).toContain("answer=undefined");
+    const asked = 'io.stdout.write("answer=" + await io.ask("Token? "));';
+    expect(await onTerminal(asked, undefined, "s3cret\\n")).toMatch(/s3cret\s+answer=s3cret/);
+  });
+
   test("gives no answer when its input ends, or at Ctrl-C", async () => {
     const program = 'io.stdout.write("answer=" + await io.ask("Sure? "));';
     expect(await onTerminal(program, undefined, "\\x04")).toContain("answer=undefined");

@@ -5,6 +5,7 @@ test("no settings are all defaults", () => {
   for (const text of ["", "\n# nothing\n", "git:\n  fetch_timeout_seconds: 600\n"]) {
     expect(parseSettings(text, "settings.yaml")).toEqual({
       insecure_git_hosts: [],
+      max_parallel_runs: 8,
       jobs: { retry_delay_seconds: 10 },
       secrets: {},
       api: { hosts: [], insecure: false },
@@ -19,6 +20,7 @@ test("what is said is used", () => {
     "listen: 0.0.0.0:9000",
     "insecure_git_hosts: [git.internal]",
     "max_parallel_stages: 2",
+    "max_parallel_runs: 3",
     "git: {max_repository_mb: 10}",
     "jobs: {retry_delay_seconds: 0.5}",
     "secrets: {key_command: [pass, show, bodywork]}",
@@ -29,6 +31,7 @@ test("what is said is used", () => {
     listen: "0.0.0.0:9000",
     insecure_git_hosts: ["git.internal"],
     max_parallel_stages: 2,
+    max_parallel_runs: 3,
     jobs: { retry_delay_seconds: 0.5 },
     secrets: { key_command: ["pass", "show", "bodywork"] },
     api: {
@@ -48,6 +51,7 @@ const wrong: readonly (readonly [text: string, detail: string])[] = [
   ["listen: 8080", "listen: "],
   ["listen: localhost", "listen: must be HOST:PORT"],
   ["max_parallel_stages: 0", "max_parallel_stages: "],
+  ["max_parallel_runs: 0", "max_parallel_runs: "],
   ["git: {fetch_timeout_seconds: -1}", "git.fetch_timeout_seconds: "],
   ["jobs: {retry_delay_seconds: -1}", "jobs.retry_delay_seconds: "],
   ["secrets: {key_command: []}", "secrets.key_command: "],
@@ -70,7 +74,7 @@ test.each(wrong)("%s is refused, with the key", (text, detail) => {
 test("the keys that there are are named", () => {
   expect(() => parseSettings("engin: local", "s")).toThrow(
     expect.objectContaining({
-      hint: "Keys: engine, listen, insecure_git_hosts, max_parallel_stages, jobs.retry_delay_seconds, secrets.key_command, api.listen, api.tls_cert, api.tls_key, api.hosts, api.insecure, git.fetch_timeout_seconds, git.max_repository_mb.",
+      hint: "Keys: engine, listen, insecure_git_hosts, max_parallel_stages, max_parallel_runs, jobs.retry_delay_seconds, secrets.key_command, api.listen, api.tls_cert, api.tls_key, api.hosts, api.insecure, git.fetch_timeout_seconds, git.max_repository_mb.",
     }),
   );
 });

@@ -81,9 +81,9 @@ test("a service is told when it is restarted, crashes over and over, and serves 
     log.observe({ kind: "service", service: { ...service, release: 2, restarts: 1 }, before: service });
   });
   expect(lines.map(({ level, msg }) => [level, msg])).toEqual([
-    ["warn", "The service ml/serve was restarted, 3 times so far."],
-    ["warn", "The service ml/serve crashes over and over: replica 1 exit 1"],
-    ["info", "The service ml/serve serves."],
+    ["warn", "A replica of the service ml/serve is started again (restarts so far: 3): replica 1 exit 1"],
+    ["warn", "A replica of the service ml/serve crashes over and over: replica 1 exit 1"],
+    ["info", "All replicas of the service ml/serve take requests."],
   ]);
 });
 

@@ -203,11 +203,12 @@ describe("delete", () => {
     const cronjob = await createCronjob(spec());
     await createCronjob(spec({ name: "other" }));
     the.machine.behaviours.set("a", { does: "wait" });
-    const [running] = server.store.decideDueTimes(cronjob, [
+    const jobs = [
       aJob("train-1", cronjob),
       aJob("train-2", cronjob, { status: "missed", why: "no server ran" }),
       aJob("train-3", cronjob),
-    ]);
+    ];
+    const [running] = server.store.decideDueTimes([{ cronjob, jobs }]);
     if (running !== undefined) server.jobs.start(running);
     await until(() => server.store.job("train-1")?.runs.length === 1);
     const [runId = ""] = server.store.job("train-1")?.runs ?? [];
@@ -222,7 +223,7 @@ describe("delete", () => {
   test("lets nothing begin while it goes on", async () => {
     const { createCronjob, server, the } = actions();
     const cronjob = await createCronjob(spec());
-    server.store.decideDueTimes(cronjob, [aJob("train-1", cronjob)]);
+    server.store.decideDueTimes([{ cronjob, jobs: [aJob("train-1", cronjob)] }]);
     const seen: (Cronjob | undefined)[] = [];
     const { deleteCronjob } = createCronjobActions({
       store: server.store,

@@ -299,7 +299,7 @@ test("of a cronjob's jobs the newest succeeded and the newest failed keep their 
   const outcomes = ["succeeded", "failed", "succeeded", "failed", "failed", "succeeded"] as const;
   for (const [index, outcome] of outcomes.entries()) {
     the.machine.behaviours.set("a", outcome === "failed" ? failing : { does: "succeed" });
-    const [job] = server.store.decideDueTimes(cronjob, [due(index)]);
+    const [job] = server.store.decideDueTimes([{ cronjob, jobs: [due(index)] }]);
     if (job === undefined) throw new Error("not added");
     server.jobs.start(job);
     const ended = await server.jobEnded(job.id);
@@ -324,7 +324,9 @@ test("what a live release was made by stays beyond the limit, until there is ano
   const the = pushed();
   const server = serverOf(the);
   for (const index of [1, 2]) {
-    const [job] = server.store.decideDueTimes({ ...cronjob, historyLimit: 0 }, [due(index)]);
+    const [job] = server.store.decideDueTimes([
+      { cronjob: { ...cronjob, historyLimit: 0 }, jobs: [due(index)] },
+    ]);
     if (job === undefined) throw new Error("not added");
     server.jobs.start(job);
     await server.jobEnded(job.id);
@@ -341,7 +343,7 @@ test("the newest 1,000 due times of a cronjob are kept, and the newest 100 jobs 
   const skipped = Array.from({ length: 1_003 }, (_, index) =>
     due(index, { status: "skipped", why: "suspended" }),
   );
-  server.store.decideDueTimes(cronjob, skipped);
+  server.store.decideDueTimes([{ cronjob, jobs: skipped }]);
   server.store.addJob(due(0, { id: "async-workflow-other", cronjob: undefined, status: "failed" }));
   await server.jobs.tidyUp("daily");
   const left = server.store.jobs({ cronjob: "daily" });

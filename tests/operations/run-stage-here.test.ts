@@ -159,9 +159,9 @@ describe.skipIf(!hasUv)("a stage that is run here", () => {
     const project = await aProject({ train: batch() }, {});
     const { run } = shellFor(project);
     const url = "file:///no/such/repository";
-    expect((await run({ stage: "train", url })).stdout).toMatch(/^repository-\w+: Git clone failed: /m);
+    expect((await run({ stage: "train", url })).stdout).toMatch(/^repository-\w+: Git clone failed - /m);
     expect((await run({ stage: "train", branch: "no-such" })).stdout).toMatch(
-      /^ref-not-found: Git clone failed: /m,
+      /^ref-not-found: Git clone failed - /m,
     );
   });
 

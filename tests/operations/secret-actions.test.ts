@@ -40,6 +40,21 @@ test("a group is deleted with all its secrets, which are named, and no other gro
   expect(await readSecrets({ group: "dev-2" })).toHaveLength(1);
 });
 
+test("what was deleted is swept at once, but for what is still in use", async () => {
+  const secrets = fakeSecrets();
+  const used = secrets.set("dev", "live", { K: "1" });
+  secrets.set("dev", "unused", { K: "2" });
+  const { deleteSecret, deleteSecretGroup } = createSecretActions(secrets, secrets, () =>
+    secrets.sweep([used]),
+  );
+  await deleteSecret("dev", "unused");
+  expect(() => secrets.reveal({ group: "dev", name: "unused", version: 1, key: "K" })).toThrow(
+    "no version 1",
+  );
+  await deleteSecretGroup("dev");
+  expect(secrets.reveal({ ...used, key: "K" }).reveal()).toBe("1");
+});
+
 describe("what can't be is refused", () => {
   const names: readonly (readonly [group: string, name: string, problem: string])[] = [
     ["", "db", 'group "": is empty'],

@@ -42,8 +42,8 @@ test("a job is told with each of its states, once, however often it is saved", (
   const job = aJob("train-1", { cronjob: "train" });
   const cronjob = aCronjob("train");
   const missed = aJob("train-2", { cronjob: "train", status: "missed" });
-  store.decideDueTimes(cronjob, [job, missed]);
-  store.decideDueTimes(cronjob, [job, missed]);
+  store.decideDueTimes([{ cronjob, jobs: [job, missed] }]);
+  store.decideDueTimes([{ cronjob, jobs: [job, missed] }]);
   store.saveJob({ ...job, status: "active", runs: ["r"] });
   store.saveJob({ ...job, status: "succeeded", runs: ["r"] });
   store.saveJob({ ...job, status: "succeeded", runs: [] }); // Its history was trimmed.

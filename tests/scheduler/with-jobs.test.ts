@@ -90,7 +90,8 @@ test("with --concurrency replace a job that no server got to start is cancelled 
     startedAt: undefined,
     endedAt: undefined,
   };
-  dead.store.decideDueTimes(cronjob, [{ ...left, ...nothing, request: cronjob.request, retries: 0 }]);
+  const job = { ...left, ...nothing, request: cronjob.request, retries: 0 };
+  dead.store.decideDueTimes([{ cronjob, jobs: [job] }]);
 
   the.clock.set("2026-11-23T11:00:05.000Z");
   const { server } = await boot(the);

@@ -109,6 +109,27 @@ describe("the key file", () => {
   });
 });
 
+test("a lost key file may be brought back, or done without when all secrets are gone, without a restart", async () => {
+  const home = temporaryFolder("home");
+  await withHome(home, {}, create("db"));
+  const file = join(keysFolder(home), "master.key");
+  const text = readFileSync(file, "utf8");
+  rmSync(file);
+  await withHome(home, {}, (opened) => {
+    expect(() => read("db")(opened)).toThrow(expect.objectContaining({ code: "secret-key" }));
+    writeFileSync(file, text, { mode: 0o600 });
+    expect(read("db")(opened)).toBe("value of db");
+  });
+  rmSync(file);
+  await withHome(home, {}, (opened) => {
+    opened.secrets.remove("prod", "db");
+    opened.secrets.sweep([]);
+    create("db")(opened);
+    expect(read("db")(opened)).toBe("value of db");
+  });
+  expect(readFileSync(file, "utf8")).not.toBe(text);
+});
+
 describe("a key from elsewhere", () => {
   const bytes = randomBytes(32);
   const hex = bytes.toString("hex");

@@ -76,20 +76,35 @@ test("a due time fires once: those decided before are not added again, and the c
   const [one, two, three] = ["x-1", "x-2", "x-3"].map((id) => aJob(id, { cronjob: "x" }));
   const until = (minute: number) => aCronjob("x", { decidedUntil: `2026-11-25T08:0${minute}:00.000Z` });
   if (!one || !two || !three) throw new Error("three jobs");
-  expect(store.decideDueTimes(until(2), [one, two])).toEqual([one, two]);
+  expect(store.decideDueTimes([{ cronjob: until(2), jobs: [one, two] }])).toEqual([one, two]);
   store.saveJob({ ...one, status: "succeeded" });
-  expect(store.decideDueTimes(until(3), [one, two, three])).toEqual([three]);
+  expect(store.decideDueTimes([{ cronjob: until(3), jobs: [one, two, three] }])).toEqual([three]);
   expect(store.job("x-1")?.status).toBe("succeeded");
   expect(store.cronjob("x")).toEqual(until(3));
   store.close();
 });
 
-test("what is decided of due times is stored whole or not at all", () => {
+test("what is decided of due times, of all cronjobs together, is stored whole or not at all", () => {
   const store = newStore();
   store.saveCronjob(aCronjob("x"));
+  const other = { cronjob: aCronjob("y"), jobs: [aJob("y-1", { cronjob: "y" })] };
   const broken = aJob("x-2", { cronjob: "x", dueAt: "no time" }); // Refused by the table, after x-1 was added.
-  expect(() => store.decideDueTimes(aCronjob("x", { suspended: true }), [aJob("x-1"), broken])).toThrow();
+  const decided = { cronjob: aCronjob("x", { suspended: true }), jobs: [aJob("x-1"), broken] };
+  expect(() => store.decideDueTimes([other, decided])).toThrow();
   expect(store.jobs({})).toEqual([]);
-  expect(store.cronjob("x")).toEqual(aCronjob("x"));
+  expect(store.cronjobs()).toEqual([aCronjob("x")]);
+  expect(store.decideDueTimes([other])).toEqual(other.jobs);
+  store.close();
+});
+
+test("several jobs are saved together or not at all", () => {
+  const store = newStore();
+  const [one, two] = [aJob("x-1", { status: "waiting" }), aJob("x-2", { status: "waiting" })];
+  store.saveJobs([one, two]);
+  const active = [one, two].map((job) => ({ ...job, status: "active" }) as const);
+  expect(() => store.saveJobs([...active, aJob("x-3", { dueAt: "no time" })])).toThrow();
+  expect(store.jobs({}).map(({ status }) => status)).toEqual(["waiting", "waiting"]);
+  store.saveJobs(active);
+  expect(store.jobs({}).map(({ status }) => status)).toEqual(["active", "active"]);
   store.close();
 });

@@ -20,65 +20,6 @@ import { aDeployment, aRelease, aRun } from "./records.ts";
 
 const storeFile = (): string => join(temporaryFolder("store"), "store.db");
 
-/**
- * Saves releases and tells each number when its call has returned; or, naively, holds back the writing. Release and
- * deployment go together.
- */
-const writing = `
-  import { writeSync } from "node:fs";
-  const { openStore } = await src("store/sqlite-store.ts");
-  const [file, start, naive] = process.argv.slice(1);
-  const store = openStore(file);
-  const waiting = [];
-  for (let number = Number(start); ; number += 1) {
-    const save = () => {
-      store.saveRelease({ namespace: "n", deployment: "d", number }, { namespace: "n", name: "d", liveRelease: number });
-      store.addEvent("run", { kind: "notice", level: "info", text: String(number) }, new Date());
-    };
-    if (naive === "") save();
-    else if (waiting.push(save) === 20) for (const one of waiting.splice(0)) one();
-    writeSync(1, number + "\\n");
-  }`;
-
-/** The numbers that were told, and those of them that are not there. */
-interface Outcome {
-  readonly told: readonly number[];
-  readonly lost: readonly number[];
-}
-
-async function killWriters(file: string, kills: number, naive: string): Promise<Outcome> {
-  const told: number[] = [];
-  for (let round = 0; round < kills; round += 1) {
-    const program = startProgram(writing, [file, String((told.at(-1) ?? 0) + 2), naive]);
-    await program.printed("\n");
-    await sleep(Math.random() * 80);
-    await program.kill();
-    told.push(...program.output().split("\n").slice(0, -1).map(Number));
-  }
-  const store = openStore(file);
-  const stored = new Set(store.releases("n", "d").map(({ number }) => number));
-  const live = store.deployment("n", "d")?.liveRelease ?? 0;
-  expect(Math.max(0, ...stored)).toBe(live);
-  const events = store.events("run", 0).map(({ kind, ...event }) => ("seq" in event ? event.seq : kind));
-  expect(events).toEqual(events.map((_, index) => index + 1));
-  store.close();
-  return { told, lost: told.filter((number) => !stored.has(number)) };
-}
-
-test("a writer that is killed, ten times, loses no row that it has told of", async () => {
-  const { told, lost } = await killWriters(storeFile(), 10, "");
-  expect(told.length).toBeGreaterThan(20);
-  expect(lost).toEqual([]);
-});
-
-test("control: rows that were told of before they were written are lost", async () => {
-  let losses = 0;
-  for (let tries = 0; tries < 5 && losses === 0; tries += 1) {
-    losses = (await killWriters(storeFile(), 3, "naive")).lost.length;
-  }
-  expect(losses).toBeGreaterThan(0);
-});
-
 test("killed while it makes the store, a writer leaves one that opens", async () => {
   const code = `const { openStore } = await src("store/sqlite-store.ts");
     console.log("ready");

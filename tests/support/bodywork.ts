@@ -24,14 +24,13 @@ export interface Running {
   shown(text: string | RegExp): Promise<void>;
 }
 
-/**
- * The real tool, as a user has it: the program from this checkout with a home folder of its own. Call `bodywork` inside
- * a test: everything that was started ends with it.
- */
+/** The real tool, as a user has it: the program from this checkout with a home folder of its own. */
 export interface Bodywork {
   readonly home: string;
   /** Runs a command to its end. */
   run(...args: readonly string[]): Promise<Finished>;
+  /** The same, with a text on standard input. */
+  runWithInput(input: string, ...args: readonly string[]): Promise<Finished>;
   start(...args: readonly string[]): Running;
   deployments(): Promise<readonly DeploymentView[]>;
   service(deployment: string, stage: string): Promise<ServiceStatus>;
@@ -39,30 +38,48 @@ export interface Bodywork {
   server(): Promise<ServerStatus>;
 }
 
+/** Call it inside a test: everything that was started ends with it. */
 export function bodywork(variables: Readonly<Record<string, string>> = {}): Bodywork {
   const home = join(temporaryFolder("story"), "home");
+  const tool = bodyworkOf(home, variables);
+  onTestFinished(async () => {
+    if (existsSync(home)) await stopAll(tool);
+  }, 120_000);
+  return tool;
+}
+
+/** With a home folder that somebody else looks after. `program`: the `main.ts` of another copy. */
+export function bodyworkOf(
+  home: string,
+  variables: Readonly<Record<string, string>> = {},
+  program = main,
+): Bodywork {
   const env = { ...inherited(), BODYWORK_HOME: home, ...variables };
+  const runWithInput = async (input: string, ...args: readonly string[]): Promise<Finished> =>
+    runCommand(process.execPath, [program, ...args], { env, input, timeout: 240_000 });
   const run = async (...args: readonly string[]): Promise<Finished> =>
-    runCommand(process.execPath, [main, ...args], { env, timeout: 240_000 });
+    runCommand(process.execPath, [program, ...args], { env, timeout: 240_000 });
   const json = async <T>(...args: readonly string[]): Promise<T> => {
     const { stdout, stderr } = await run(...args, "--output", "json");
     if (stdout === "") throw new Error(`bodywork ${args.join(" ")} printed nothing: ${stderr}`);
     return JSON.parse(stdout) as T;
   };
-  onTestFinished(async () => {
-    if (!existsSync(home)) return;
-    const { exitCode, stderr } = await run("server", "stop", "--services");
-    if (exitCode !== 0) throw new Error(`the server could not be stopped: ${stderr}`);
-  }, 120_000);
   return {
     home,
     run,
-    start: (...args) => startCommand([main, ...args], env),
+    runWithInput,
+    start: (...args) => startCommand([program, ...args], env),
     deployments: () => json("get", "deployments"),
     service: (deployment, stage) => json("get", "deployment", deployment, stage),
     runs: () => json("get", "runs"),
     server: () => json("server", "status"),
   };
+}
+
+/** The server of this machine, and all that it looks after. */
+export async function stopAll(tool: Bodywork): Promise<void> {
+  const { exitCode, stderr } = await tool.run("server", "stop", "--services");
+  if (exitCode !== 0) throw new Error(`the server could not be stopped: ${stderr}`);
 }
 
 function inherited(): Record<string, string> {

@@ -47,10 +47,21 @@ function count(step: string): void {
   if (steps === crashAfter) process.kill(process.pid, "SIGKILL");
 }
 
-const firstWords = (sql: unknown): string => String(sql).trim().split(/\s+/).slice(0, 3).join(" ");
+const firstWords = (sql: unknown): string =>
+  /^(INSERT OR REPLACE INTO|INSERT INTO|DELETE FROM|UPDATE|BEGIN|\w+) ?\w*/.exec(String(sql).trim())?.[0] ??
+  "";
+/** `INSERT INTO runs: running`: what the record that is written says of itself. */
+const described = (sql: unknown, values: readonly unknown[]): string => {
+  const record = values.find((value) => typeof value === "string" && value.startsWith('{"'));
+  const { status, state, stage, node } = record === undefined ? {} : JSON.parse(record as string);
+  const words = [node ?? stage, status ?? state].filter((word) => word !== undefined);
+  return [firstWords(sql), ...(words.length > 0 ? [words.join(" ")] : [])].join(": ");
+};
 const path = (_: unknown, args: readonly unknown[]): string => basename(String(args.at(-1)));
 
-countCalls(StatementSync.prototype, "run", (self) => firstWords((self as StatementSync).sourceSQL));
+countCalls(StatementSync.prototype, "run", (self, values) =>
+  described((self as StatementSync).sourceSQL, values),
+);
 countCalls(DatabaseSync.prototype, "exec", (_, [sql]) => firstWords(sql));
 countCalls(childProcess, "spawn", (_, [file]) => `spawn ${basename(String(file))}`);
 const { fork } = childProcess;

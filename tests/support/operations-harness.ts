@@ -71,6 +71,7 @@ export const projectUrl = "https://forge.test/me/project";
 
 export interface ServerOptions {
   readonly maxParallelStages?: number;
+  readonly maxParallelRuns?: number;
   /** Between the operations and the real store. */
   readonly wrapStore?: (store: Store) => Store;
   readonly parts?: Partial<SharedParts>;
@@ -82,7 +83,7 @@ export function serverOf(of: World, options: ServerOptions = {}): TestServer {
   const engine = of.machine.connect();
   const { source, environments, artifacts, secrets, clock } = of;
   const feed = createRunFeed(store, fakeLogs, () => clock.now());
-  const { maxParallelStages = 8 } = options;
+  const { maxParallelStages = 8, maxParallelRuns = 8 } = options;
   const parts = {
     store,
     source,
@@ -93,6 +94,7 @@ export function serverOf(of: World, options: ServerOptions = {}): TestServer {
     secretReader: secrets,
     clock,
     maxParallelStages,
+    maxParallelRuns,
     ...options.parts,
   };
   const actions = createRunActions(parts, feed);

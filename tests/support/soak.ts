@@ -4,6 +4,8 @@ declare module "vitest" {
   interface TaskMeta {
     /** What a test has counted, in a few words; docs/soak.md shows it. */
     counted?: string;
+    /** The steps of a deploy, in order; `npm run crash-points` prints them. */
+    steps?: readonly string[];
   }
 }
 

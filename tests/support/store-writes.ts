@@ -44,7 +44,7 @@ export const storeWrites: Readonly<Record<string, StoreWrite>> = {
   "due time": {
     write: (store, number) => {
       const jobs = [aJob(`x-${number}`, { cronjob: "x", dueAt: day(number) })];
-      store.decideDueTimes(aCronjob("x", { decidedUntil: day(number) }), jobs);
+      store.decideDueTimes([{ cronjob: aCronjob("x", { decidedUntil: day(number) }), jobs }]);
     },
     isThere: (store, number) =>
       store.job(`x-${number}`) !== undefined && (store.cronjob("x")?.decidedUntil ?? "") >= day(number),

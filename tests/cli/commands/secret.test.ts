@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 
 import { readCommandLine } from "../../../src/cli/read-command-line.ts";
-import { concealed } from "../../../src/core/secret-value.ts";
+import { concealed, revealed } from "../../../src/core/secret-value.ts";
 import { createSecretActions } from "../../../src/operations/secret-actions.ts";
 import type { SecretFiles } from "../../../src/ports/secrets.ts";
 import { type FakeSecrets, fakeSecrets } from "../../support/fake-secrets.ts";
@@ -83,7 +83,6 @@ describe("create and update secret", () => {
 
   test.each(["A=", "=b", "A"])("refuse %s with 1, and do not repeat it", async (pair) => {
     const { bodywork, secrets } = machine();
-    const result = await bodywork(["create", "secret", "db", "--group", "dev", "--data", "X=y", pair]);
     const refused = await bodywork([
       "create",
       "secret",
@@ -100,7 +99,6 @@ describe("create and update secret", () => {
     expect(refused.stderr).toContain(
       "  value 2 of --data\nHint: As in: --data USERNAME=me PASSWORD=my-password\n",
     );
-    expect(result.exitCode).not.toBe(0);
     expect(secrets.secrets({})).toEqual([]);
   });
 
@@ -278,12 +276,30 @@ describe("delete secret", () => {
   });
 });
 
+/** Not encrypted at all, but only for who knows the passphrase: to make it a key takes seconds. */
+const openFiles: SecretFiles = {
+  async write(secrets, to, asText) {
+    const passphrase = "passphrase" in to ? to.passphrase.reveal() : undefined;
+    const plain = secrets.map((secret) => ({ ...secret, data: revealed(secret.data) }));
+    return Buffer.from(JSON.stringify({ asText, passphrase, secrets: plain }));
+  },
+  async read(file, keys) {
+    const { passphrase, secrets } = JSON.parse(Buffer.from(file).toString("utf8"));
+    if (!("passphrase" in keys) || keys.passphrase.reveal() !== passphrase)
+      throw new Error("wrong passphrase");
+    return secrets.map((secret: { readonly data: Record<string, string> }) => ({
+      ...secret,
+      data: concealed(secret.data),
+    }));
+  },
+};
+
 describe("secret export and import", () => {
   const recipient = "age1q3al786du6gw9ufstg2vdrgq9kdj6mp6zp28qdk2uptts55mmu0sh29nvf";
   const identity = new URL("../../fixtures/age/identity.txt", import.meta.url).pathname;
 
-  async function machines() {
-    const { ageFiles } = await import("../../../src/secrets/age-file.ts");
+  async function machines(files?: SecretFiles) {
+    const ageFiles = files ?? (await import("../../../src/secrets/age-file.ts")).ageFiles;
     const from = machine(fakeSecrets(), ageFiles);
     from.secrets.set("dev", "db", { PASSWORD: "open sesame" });
     from.secrets.set("prod", "db", { PASSWORD: "much better", USERNAME: "me" });
@@ -305,12 +321,12 @@ describe("secret export and import", () => {
   });
 
   test("go through a pipe as text, with a passphrase, for one group", async () => {
-    const { from, to, folder } = await machines();
+    const { from, to, folder } = await machines(openFiles);
     const passphrase = join(folder, "passphrase");
     writeFileSync(passphrase, "correct horse\n");
     const argv = ["--group", "prod", "--passphrase-file", passphrase];
     const exported = await from.bodywork(["secret", "export", "-", ...argv]);
-    expect(exported.stdout).toMatch(/^-----BEGIN AGE ENCRYPTED FILE-----\n/);
+    expect(JSON.parse(exported.stdout)).toMatchObject({ asText: true, passphrase: "correct horse" });
     const imported = await to.bodywork(
       ["secret", "import", "-", "--passphrase-file", passphrase, "--output", "json"],
       { input: exported.stdout },
@@ -323,7 +339,7 @@ describe("secret export and import", () => {
   });
 
   test("ask for a passphrase on a terminal, twice for a new file", async () => {
-    const { from, to, folder } = await machines();
+    const { from, to, folder } = await machines(openFiles);
     const file = join(folder, "secrets.asc");
     const slip = await from.bodywork(["secret", "export", file], { answers: ["correct", "corect"] });
     expect(slip).toMatchObject({ exitCode: 1, stdout: expect.stringContaining("two different ones") });
@@ -332,7 +348,7 @@ describe("secret export and import", () => {
       exitCode: 0,
       asked: ["Passphrase of the file: (hidden)", "The same again: (hidden)"],
     });
-    expect(readFileSync(file, "utf8")).toMatch(/^-----BEGIN AGE/);
+    expect(JSON.parse(readFileSync(file, "utf8"))).toMatchObject({ asText: true, passphrase: "correct" });
     const imported = await to.bodywork(["secret", "import", file], { answers: ["correct"] });
     expect(imported).toMatchObject({ exitCode: 0, asked: ["Passphrase of the file: (hidden)"] });
   });

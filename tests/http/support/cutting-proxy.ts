@@ -5,6 +5,8 @@ export interface CuttingProxy {
   readonly api: string;
   /** Cuts all connections. */
   cut(): void;
+  /** All that the server has answered. */
+  answers(): string;
 }
 
 /** Passes bytes on, of each answer no more than `most(n)` on the n-th connection (from 0), until it cuts them. */
@@ -13,6 +15,7 @@ export async function cuttingProxy(
   most: (connection: number) => number = () => Number.POSITIVE_INFINITY,
 ): Promise<CuttingProxy> {
   const sockets = new Set<Socket>();
+  const answered: Buffer[] = [];
   let connections = 0;
   const server = createServer((socket) => {
     const onward = connect(port, "127.0.0.1");
@@ -27,6 +30,7 @@ export async function cuttingProxy(
     }
     socket.pipe(onward);
     onward.on("data", (bytes: Buffer) => {
+      answered.push(bytes);
       socket.write(bytes.subarray(0, left), () => {
         if (left <= 0) socket.destroy();
       });
@@ -39,6 +43,7 @@ export async function cuttingProxy(
     cut() {
       for (const socket of sockets) socket.destroy();
     },
+    answers: () => Buffer.concat(answered).toString(),
   };
 }
 

@@ -47,6 +47,9 @@ const served = await runServer({
       },
     };
   },
+}).catch((error: unknown) => {
+  process.stdout.write(`${error}\n`); // As a command says it: in a line.
+  process.exit(1);
 });
 process.stdout.write(served ? "ended\n" : "gave way\n");
 process.exit(0);
