@@ -21,14 +21,18 @@ import { createGitSource } from "./git/git-source.ts";
 import { createBackupStream } from "./http/backup-stream.ts";
 import { createReadiness } from "./http/readiness.ts";
 import type { ServerParts } from "./http/run-server.ts";
+import type { ServerLog } from "./http/server-log.ts";
 import { systemClock } from "./lib/system-clock.ts";
 import { createCronjobActions } from "./operations/cronjob-actions.ts";
 import { createJobs } from "./operations/jobs.ts";
+import { createMetrics } from "./operations/metrics.ts";
 import { createRunActions } from "./operations/run-actions.ts";
 import { createRunFeed } from "./operations/run-feed.ts";
 import { createSecretActions } from "./operations/secret-actions.ts";
 import { createServerAdmin } from "./operations/server-admin.ts";
+import { sweepSecrets } from "./operations/sweep.ts";
 import { createViews } from "./operations/views.ts";
+import { watchStore } from "./operations/watch-store.ts";
 import type { Environments } from "./ports/environments.ts";
 import { createScheduler } from "./scheduler/scheduler.ts";
 import { openSecrets } from "./secrets/open-secrets.ts";
@@ -42,13 +46,22 @@ export interface ServerWiring {
   readonly environments: Environments;
   /** Of the stages; the server's own is stricter. */
   readonly stagesUmask: number;
-  /** Into the server's log. */
-  readonly report: (text: string) => void;
+  readonly log: ServerLog;
 }
 
 export async function createServerParts(wiring: ServerWiring): Promise<ServerParts> {
-  const { home, version, variables, settings, environments, report } = wiring;
-  const store = openStore(join(home, "store.db"));
+  const { home, version, variables, settings, log } = wiring;
+  const openedStore = openStore(join(home, "store.db"));
+  const metrics = createMetrics({
+    store: openedStore,
+    engine: { services: () => engine.services() },
+    ingressStats: () => ingress.stats(),
+    clock: systemClock,
+  });
+  const store = watchStore(openedStore, [metrics.observe, log.observe], (error) =>
+    log.fault("Cannot tell what was stored", error),
+  );
+  const environments = metrics.watchEnvironments(wiring.environments);
   const opened = await openSecrets(
     {
       variable: variables.BODYWORK_MASTER_KEY || undefined,
@@ -75,8 +88,8 @@ export async function createServerParts(wiring: ServerWiring): Promise<ServerPar
   const ingress = createIngress({
     folder: layout.ingressFolder,
     version,
-    ...(settings.listen === undefined ? {} : { listen: addressOf(settings.listen) }),
-    notify: report,
+    setting: settings.listen,
+    notify: log.notice,
   });
   const engine = createLocalEngine({
     layout,
@@ -125,7 +138,7 @@ export async function createServerParts(wiring: ServerWiring): Promise<ServerPar
     store,
     jobs,
     clock: systemClock,
-    onFault: (error) => report(`Cronjobs: ${error instanceof Error ? error.message : error}`),
+    onFault: (error) => log.fault("Cannot look after the cronjobs", error),
   });
   const views = createViews({
     read: (look) => look(store),
@@ -147,7 +160,7 @@ export async function createServerParts(wiring: ServerWiring): Promise<ServerPar
       ...actions,
       ...jobs,
       ...createCronjobActions({ store, jobs, source, secrets, clock: systemClock, wake: scheduler.wake }),
-      ...createSecretActions(secrets, store),
+      ...createSecretActions(secrets, store, () => sweepSecrets({ store, engine, secrets })),
     },
     admin: createServerAdmin({
       store,
@@ -165,7 +178,10 @@ export async function createServerParts(wiring: ServerWiring): Promise<ServerPar
       actions.resume();
       jobs.resume();
       scheduler.start();
+      log.started({ version, ingress: ingress.publicUrl() });
     },
+    metrics: metrics.text,
+    fault: log.fault,
     ingress: ingressStatus,
     comingBack: () => engine.comingBack().map(({ namespace, stage }) => `${namespace}/${stage}`),
     readiness: createReadiness({
@@ -181,15 +197,10 @@ export async function createServerParts(wiring: ServerWiring): Promise<ServerPar
     },
     async close() {
       await scheduler.stop();
+      log.stopped();
       ingress.release();
       processes.close();
       store.close();
     },
   };
-}
-
-/** `HOST:PORT`, as the settings have it. */
-function addressOf(text: string): { readonly host: string; readonly port: number } {
-  const [host = "", port] = text.split(":");
-  return { host, port: Number(port) };
 }

@@ -12,6 +12,7 @@ import about from "../package.json" with { type: "json" };
 import type { CliWiring, ConnectionOptions, ProjectFile } from "./cli/cli-io.ts";
 import type { TerminalSettings } from "./cli/process-io.ts";
 import type { EngineChoice } from "./core/choose-engine.ts";
+import type { DoctorFacts } from "./core/doctor.ts";
 import type { Failure } from "./core/failure.ts";
 import { SecretValue } from "./core/secret-value.ts";
 import type { Settings } from "./core/settings.ts";
@@ -99,10 +100,12 @@ export function createWiring(): CliWiring {
       const { Failure } = await import("./core/failure.ts");
       throw new Failure("usage", `Cannot read the ssh key: could not find key file at ${path}.`);
     },
+    secretFiles: async () => (await import("./secrets/age-file.ts")).ageFiles,
     environmentSshKey() {
       const text = process.env.BODYWORK_GIT_SSH_PRIVATE_KEY;
       return text === undefined || text.trim() === "" ? undefined : new SecretValue(text);
     },
+    doctorFacts: async () => lookAround(machine, (await remote())?.url, await localServer()),
     runStageHere: (request, observer, signal) => runStage(machine, request, observer, signal),
     serveForeground: ({ listen, listenApi }) => serve(machine, listen, listenApi),
   };
@@ -140,7 +143,6 @@ async function chooseEngineFor(
     import("./http/login-file.ts"),
   ]);
   const { variables, home } = machine;
-  const kubeconfigs = (variables.KUBECONFIG || join(homedir(), ".kube", "config")).split(":");
   const livesHere =
     deployment !== undefined &&
     (await readStore(machine, (store) => store.deployments().some(({ name }) => name === deployment), false));
@@ -153,7 +155,7 @@ async function chooseEngineFor(
     setting: (await readSettings(home)).engine,
     livesOn: livesHere ? "local" : undefined,
     kubeconfigVariable: variables.KUBECONFIG || undefined,
-    kubeconfigFile: kubeconfigs.find((file) => file !== "" && isReadable(file)),
+    kubeconfigFile: readableKubeconfig(variables),
     inCluster: Boolean(variables.KUBERNETES_SERVICE_HOST),
     ci: Boolean(variables.CI),
   });
@@ -372,6 +374,53 @@ async function createEnvironments({ home, variables }: Machine) {
   });
 }
 
+async function lookAround(
+  machine: Machine,
+  remote: string | undefined,
+  server: LocalServer,
+): Promise<DoctorFacts> {
+  const [
+    { gatherDoctorFacts },
+    { installerMachineVariables },
+    { scanPythons },
+    { uvVersion },
+    { storeDamage },
+    { tmpdir },
+  ] = await Promise.all([
+    import("./operations/gather-doctor-facts.ts"),
+    import("./core/machine-environment.ts"),
+    import("./environments/scan-pythons.ts"),
+    import("./environments/find-uv.ts"),
+    import("./store/check-store.ts"),
+    import("node:os"),
+  ]);
+  const { home, variables } = machine;
+  const own = installerMachineVariables(variables);
+  const tools = join(home, "tools");
+  const [host = "", port] = ((await readSettings(home)).listen ?? "127.0.0.1:8080").split(":");
+  return gatherDoctorFacts({
+    home,
+    temporaryFolder: tmpdir(),
+    variables: own,
+    version: about.version,
+    pythonPaths: scanPythons(own, tools).map(({ path }) => path),
+    uvPaths: ["uv", join(tools, `uv-${uvVersion}`, "uv")],
+    listen: { host, port: Number(port) },
+    server,
+    remote,
+    kubeconfigVariable: variables.KUBECONFIG || undefined,
+    kubeconfigFile: readableKubeconfig(variables),
+    storeFile: storeFile(home),
+    storeDamage,
+  });
+}
+
+/** The first that can be read of those that `KUBECONFIG` names, else the user's own. */
+function readableKubeconfig(variables: Machine["variables"]): string | undefined {
+  const files = (variables.KUBECONFIG || join(homedir(), ".kube", "config")).split(":");
+  return files.find((file) => file !== "" && isReadable(file));
+}
+
 async function runStage(
   machine: Machine,
   ...[request, observer, signal]: Parameters<CliWiring["runStageHere"]>
@@ -415,9 +464,11 @@ async function serve(
   listenApi: string | undefined,
 ): Promise<number> {
   const { home, variables } = machine;
-  const [{ runServer }, { prepareHome }] = await Promise.all([
+  const [{ runServer }, { prepareHome }, { createServerLog }, { createCappedLog }] = await Promise.all([
     import("./http/run-server.ts"),
     import("./http/prepare-home.ts"),
+    import("./http/server-log.ts"),
+    import("./lib/capped-log.ts"),
   ]);
   prepareHome(home);
   // What we and our helper processes write is for this user alone; stages get the umask that we were started with.
@@ -426,7 +477,7 @@ async function serve(
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => ended.abort());
   process.on("SIGHUP", () => {}); // A closed terminal does not end it.
   // Standard output is the server's log.
-  const report = (text: string): void => void process.stdout.write(`${text}\n`);
+  const log = createServerLog(createCappedLog(1, join(home, "server.log")));
   await runServer({
     home,
     version: about.version,
@@ -442,11 +493,11 @@ async function serve(
         settings: { ...settings, api },
         environments: await createEnvironments(machine),
         stagesUmask,
-        report,
+        log,
       });
     },
     ended: ended.signal,
-    report,
+    report: log.notice,
   });
   return 0;
 }

@@ -1,3 +1,4 @@
+import { Failure } from "../core/failure.ts";
 import { type SecretData, SecretValue } from "../core/secret-value.ts";
 import type {
   Operations,
@@ -89,8 +90,11 @@ export function createClient(address: ServerAddress): ServerClient {
 type SentSecret = Omit<RevealedSecret, "data"> & { readonly data: Readonly<Record<string, string>> };
 type SentToken = Omit<CreatedToken, "token"> & { readonly token: string };
 
-/** Below the API's root, with what is filled in as one part each, whatever characters it has. */
+/** Below the API's root, with what is filled in as one part each, whatever characters it has. Fails: usage. */
 function path(texts: TemplateStringsArray, ...values: readonly string[]): string {
+  // A URL can't hold them, not even encoded: it would be that of another thing, of the whole group for one secret of it.
+  const place = values.find((value) => value === "." || value === "..");
+  if (place !== undefined) throw new Failure("usage", `Cannot use "${place}" as a name.`);
   return root + String.raw({ raw: texts }, ...values.map(encodeURIComponent));
 }
 

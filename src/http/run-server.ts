@@ -26,6 +26,8 @@ export interface ServerParts {
   /** As of `HealthParts`. */
   readonly readiness: () => readonly string[];
   readonly metrics?: (() => Promise<string>) | undefined;
+  /** As of `ApiParts`. */
+  readonly fault: (doing: string, error: unknown) => void;
   readonly listen: (address: string) => Promise<void>;
   /** Cancels every run, then ends every service, and the ingress. */
   readonly stopServices: () => Promise<void>;

@@ -7,6 +7,7 @@ import { jsonIfThere, textIfThere } from "../lib/read-if-there.ts";
 import { spawnDetached } from "../lib/spawn-detached.ts";
 import type { ServerControl, ServerStatus } from "../operations/operations.ts";
 import { createClient, type ServerClient } from "./client.ts";
+import { faultsInLog } from "./faults-in-log.ts";
 import { checkHome, prepareHome } from "./prepare-home.ts";
 import { compareVersions } from "./version-rule.ts";
 
@@ -124,7 +125,9 @@ export function createServerControl(parts: ServerControlParts): LocalServer {
       if (found !== undefined) return found;
       // Another command may have started one at the same time, and ours gave way.
       if (!isAlive(pid) && !isAlive(readServerFile(home)?.pid)) {
-        throw endedAtOnce((textIfThere(log) ?? "").slice(before).trim(), log);
+        const text = textIfThere(log) ?? "";
+        // A log that got shorter has begun anew.
+        throw endedAtOnce(faultsInLog(text.length < before ? text : text.slice(before)), log);
       }
     }
     throw new Failure("timed-out", `The server did not answer within ${startTime / 1000} s.`, {
@@ -170,14 +173,14 @@ export function createServerControl(parts: ServerControlParts): LocalServer {
 }
 
 /** One that has a fault says so before it ends. One that says nothing was killed, and the next may live. */
-function endedAtOnce(said: string, log: string): Failure {
-  if (said === "") {
+function endedAtOnce(said: readonly string[], log: string): Failure {
+  if (said.length === 0) {
     return new Failure("server-unreachable", "The Bodywork server was killed as it was started.", {
       hint: "The machine may be short of memory. Try again.",
     });
   }
   return new Failure("internal", "The server ended as soon as it was started.", {
-    details: said.split("\n").slice(-15),
+    details: said.slice(-15),
     hint: `Its log: ${log}`,
   });
 }

@@ -37,6 +37,8 @@ export interface ApiParts extends ServerProcess, Omit<HealthParts, "callerOf"> {
   readonly now: () => Date;
   /** Into the server's log. */
   readonly report: (text: string) => void;
+  /** Into the server's log too: what is nobody's fault but ours, and in what it happened. */
+  readonly fault: (doing: string, error: unknown) => void;
   /** As of `sendStream`; 15 s if left out. */
   readonly beat?: number;
 }
@@ -70,7 +72,7 @@ export async function createApi(parts: ApiParts): Promise<Api> {
   // A page may send text to another site without asking; of documents in JSON the browser asks first.
   app.removeContentTypeParser("text/plain");
   guard(app, callers, audit, parts);
-  answerFailures(app, parts.report);
+  answerFailures(app, parts.fault);
   await describe(app, parts.version);
 
   const callerOf = (request: FastifyRequest): Caller => {
@@ -132,11 +134,11 @@ function guard(
   });
 }
 
-function answerFailures(app: FastifyInstance, report: (text: string) => void): void {
+function answerFailures(app: FastifyInstance, fault: ApiParts["fault"]): void {
   app.setErrorHandler((error, request, reply) => {
     const failure = failureOf(error);
     if (failure.kind === "bug") {
-      report(`${request.method} ${request.routeOptions.url}: ${(error as Error).stack ?? error}`);
+      fault(`Cannot answer ${request.method} ${request.routeOptions.url}`, error);
     }
     return reply.code(failureStatus(failure)).send(failureBody(failure));
   });

@@ -12,7 +12,7 @@ import type { RevealedSecret, SecretActions } from "./operations.ts";
 export function createSecretActions(
   secrets: Secrets,
   reader: SecretReader,
-  sweep: () => void = () => {},
+  sweep: () => void,
 ): SecretActions {
   return {
     async createSecret(group, name, data) {

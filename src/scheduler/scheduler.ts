@@ -27,6 +27,16 @@ export interface SchedulerParts {
   readonly onFault: (error: unknown) => void;
 }
 
+/** Unfinished jobs by cronjob, oldest first. */
+type UnfinishedJobs = ReadonlyMap<string | undefined, readonly Job[]>;
+
+/** What is to become of a cronjob's due times; `decision` is undefined when there is none. */
+interface Look {
+  readonly cronjob: Cronjob;
+  readonly unfinished: readonly Job[];
+  readonly decision: Decision | undefined;
+}
+
 /** Milliseconds: it looks at the clock as often, for the clock may be set and the machine may sleep. */
 const longestRest = 30_000;
 /** Milliseconds until what could not be done is tried again. */
@@ -95,11 +105,60 @@ export function createScheduler({ store, jobs, clock, onFault }: SchedulerParts)
     return next;
   }
 
-  /** Nothing may come between reading cronjobs and storing them: a change would be lost. */
-  function takeTurns(names: readonly string[], unfinished: ReadonlyMap<string | undefined, readonly Job[]>): number {
+  /**
+   * Returns when the next of their due times is. Nothing may come between reading cronjobs and storing them: a change
+   * would be lost.
+   */
+  function takeTurns(names: readonly string[], unfinishedOf: UnfinishedJobs): number {
     const now = clock.now();
-    const looks = names.flatMap((name) => attemptNow(name, () => lookAt(name, unfinished.get(name) ?? [], now)) ?? []);
-    const added = Map.groupBy(store_(looks), ({ cronjob }) => cronjob);
+    const looks = names.flatMap((name) => lookAt(name, unfinishedOf.get(name) ?? [], now) ?? []);
+    const stored = storeTogether(looks.flatMap(({ decision }) => decision ?? []));
+    const starting: Job[] = [];
+    let next = Number.POSITIVE_INFINITY;
+    for (const { cronjob, decision, unfinished } of looks) {
+      const added = decision === undefined ? [] : stored.get(cronjob.name);
+      if (added === undefined) continue;
+      faults.delete(cronjob.name);
+      const waiting = added.filter(({ status }) => status === "waiting");
+      starting.push(...carryOn(cronjob, [...unfinished, ...waiting], now));
+      countUntidy(cronjob.name, added.length - waiting.length);
+      next = Math.min(next, nextTime(decision?.cronjob ?? cronjob));
+    }
+    for (const { id } of starting) handedOver.add(id);
+    if (starting.length > 0) jobs.startTogether(starting);
+    return next;
+  }
+
+  function lookAt(name: string, unfinished: readonly Job[], now: Date): Look | undefined {
+    try {
+      const stored = store.cronjob(name);
+      if (stored === undefined) return undefined;
+      const cronjob = withClockSetBack(stored, now);
+      const circumstances = { now, unfinished, whyPassed: whyPassed(cronjob) };
+      const decision =
+        nextTime(cronjob) <= now.getTime()
+          ? decideDueTimes(cronjob, scheduleOf(cronjob), circumstances)
+          : undefined;
+      return { cronjob, unfinished, decision };
+    } catch (error) {
+      noteFault(name, error);
+      return undefined;
+    }
+  }
+
+  /** The jobs that were added, by cronjob; those that can't be stored together are stored one by one. */
+  function storeTogether(decisions: readonly Decision[]): ReadonlyMap<string, readonly Job[]> {
+    const [first] = decisions;
+    if (first === undefined) return new Map();
+    try {
+      const added = Map.groupBy(store.decideDueTimes(decisions), ({ cronjob }) => cronjob);
+      return new Map(decisions.map(({ cronjob: { name } }) => [name, added.get(name) ?? []]));
+    } catch (error) {
+      if (decisions.length > 1)
+        return new Map(decisions.flatMap((decision) => [...storeTogether([decision])]));
+      noteFault(first.cronjob.name, error);
+      return new Map();
+    }
   }
 
   function whyPassed({ name }: Cronjob): string {
@@ -108,13 +167,15 @@ export function createScheduler({ store, jobs, clock, onFault }: SchedulerParts)
     return looked ? "the machine slept, or its clock was set forward" : "no server ran";
   }
 
-  function carryOn(cronjob: Cronjob, unfinished: readonly Job[], now: Date): void {
+  /** Returns those whose turn it is. */
+  function carryOn(cronjob: Cronjob, unfinished: readonly Job[], now: Date): readonly Job[] {
     const turn = turnOf(cronjob, unfinished, now);
-    for (const job of turn.start.filter(({ id }) => !handedOver.has(id))) {
-      handedOver.add(job.id);
-      jobs.start(job);
-    }
     for (const job of turn.cancel) void cancel(job, `replaced by ${unfinished.at(-1)?.id}`);
+    return turn.start.filter(({ id }) => !handedOver.has(id));
+  }
+
+  function countUntidy(name: string, dueTimes: number): void {
+    if (dueTimes > 0) untidy.set(name, (untidy.get(name) ?? tidyEvery) + dueTimes);
   }
 
   async function cancel(job: Job, why: string): Promise<void> {
@@ -182,10 +243,14 @@ export function createScheduler({ store, jobs, clock, onFault }: SchedulerParts)
       await act();
       faults.delete(name);
     } catch (error) {
-      const { message } = asFailure(error);
-      if (faults.get(name) !== message) onFault(error);
-      faults.set(name, message);
+      noteFault(name, error);
     }
+  }
+
+  function noteFault(name: string, error: unknown): void {
+    const { message } = asFailure(error);
+    if (faults.get(name) !== message) onFault(error);
+    faults.set(name, message);
   }
 }
 

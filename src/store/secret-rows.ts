@@ -54,13 +54,8 @@ export function createSecretRows({ write, rows, all, parse, together, execute }:
         }
       }),
     replaceSealed(secrets) {
+      together(() => secrets.forEach(replaceOne));
       // Who rotates a key that others know wants nothing left in the files that it opens.
-      execute("PRAGMA secure_delete = ON");
-      try {
-        together(() => secrets.forEach(replaceOne));
-      } finally {
-        execute("PRAGMA secure_delete = OFF");
-      }
       execute("PRAGMA wal_checkpoint(TRUNCATE)");
     },
   };

@@ -22,7 +22,8 @@ import { createSecretRows } from "./secret-rows.ts";
 export function openStore(file: string, schema: readonly string[] = migrations): Store {
   return withDatabase(file, { readOnly: false }, (database) => {
     refuseNewer(versionOf(database), schema.length, file);
-    database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
+    // What is deleted or replaced is written over: it may have been a secret, sealed with a key that others know by now.
+    database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON");
     migrate(database, file, schema);
     return createStore(database, file);
   });

@@ -22,6 +22,6 @@ test.each([
   ["a pair that begins with a hyphen", "--data A=1 -B=2", "--data A=1 -B=2"],
   ["nothing after the option", "n --data", "n --data"],
   ["what stands after --", "--data A=1 -- B=2 C=3", "--data A=1 -- B=2 C=3"],
-])("%s", (_, words, spread) => {
+])("the words of a command with %s", (_, words, spread) => {
   expect(spreadValues(words.split(" "), options).join(" ")).toBe(spread);
 });

@@ -6,7 +6,7 @@ import { fakeSecrets } from "../support/fake-secrets.ts";
 
 function actions() {
   const secrets = fakeSecrets();
-  return { secrets, ...createSecretActions(secrets, secrets) };
+  return { secrets, ...createSecretActions(secrets, secrets, () => {}) };
 }
 
 const someData = concealed({ KEY: "value" });

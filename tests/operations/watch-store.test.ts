@@ -44,7 +44,7 @@ test("a job is told with each of its states, once, however often it is saved", (
   const missed = aJob("train-2", { cronjob: "train", status: "missed" });
   store.decideDueTimes([{ cronjob, jobs: [job, missed] }]);
   store.decideDueTimes([{ cronjob, jobs: [job, missed] }]);
-  store.saveJob({ ...job, status: "active", runs: ["r"] });
+  store.saveJobs([{ ...job, status: "active", runs: ["r"] }, missed]);
   store.saveJob({ ...job, status: "succeeded", runs: ["r"] });
   store.saveJob({ ...job, status: "succeeded", runs: [] }); // Its history was trimmed.
   expect(store.addJob(aJob("async-1"))).toBe(true);

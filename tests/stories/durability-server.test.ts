@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { eventually } from "../support/bodywork.ts";
+import { type Bodywork, eventually } from "../support/bodywork.ts";
 import { createRandom } from "../support/random.ts";
 import { seed, shareOf, tellCount, times } from "../support/soak.ts";
 import { steadyLoad } from "../support/steady-load.ts";
@@ -13,68 +13,72 @@ import { type StandingService, standingService } from "./support/standing-servic
 const main = join(import.meta.dirname, "..", "..", "src", "main.ts");
 const deployments = times(2, 60);
 
-test(
-  `a server whose store meets errors of the disk as it deploys (${deployments} times): the run that was accepted goes on to its end, and nobody notices`,
-  { timeout: 120_000 + deployments * 60_000 },
-  async (context) => {
-    await needStrace(context);
-    const standing = await standingService({ trainSeconds: 0.2 });
-    const total = { errors: 0, refused: 0, requests: 0 };
-    for (let time = 0; time < deployments; time += 1) {
-      const random = createRandom(seed + time);
-      const [calls, most] = random.pick([
-        ["pwrite64", 60],
-        ["fsync,fdatasync", 20],
-      ] as const);
-      const what = `error=${random.pick(["EIO", "ENOSPC"])}`;
-      const fault = { calls, what, when: `${1 + random.below(most)}+${random.pick([10, 40])}` };
-      const load = steadyLoad(standing.url, 4, 5);
-      const { errors, exitCode, output } = await deployWithErrors(standing, fault);
-      const where = `seed ${seed + time}, ${JSON.stringify(fault)}: ${output}`;
-      expect(await standing.faults(), where).toEqual([]);
-      const { answered, failures } = await load.stop();
-      expect(Object.fromEntries(failures), where).toEqual({});
-      if (exitCode !== 0) expect(output).toMatch(/store/);
-      total.errors += errors;
-      total.requests += answered;
-      total.refused += exitCode === 0 ? 0 : 1;
-    }
-    expect(total.errors).toBeGreaterThan(0);
-    tellCount(
-      context,
-      `${total.errors} errors, ${total.refused} of ${deployments} deployments refused; failed requests: ${shareOf(0, total.requests)}`,
-    );
-  },
-);
+test(`a server whose store meets errors of the disk as it deploys (${deployments} times): the run that was accepted goes on to its end, and nobody notices`, {
+  timeout: 120_000 + deployments * 60_000,
+}, async (context) => {
+  await needStrace(context);
+  const standing = await standingService({ trainSeconds: 0.2 });
+  const total = { errors: 0, refused: 0, requests: 0 };
+  for (let time = 0; time < deployments; time += 1) {
+    const random = createRandom(seed + time);
+    const [calls, most] = random.pick([
+      ["pwrite64", 60],
+      ["fsync,fdatasync", 20],
+    ] as const);
+    const what = `error=${random.pick(["EIO", "ENOSPC"])}`;
+    const fault = { calls, what, when: `${1 + random.below(most)}+${random.pick([10, 40])}` };
+    const load = steadyLoad(standing.url, 4, 5);
+    const { errors, exitCode, output } = await deployWithErrors(standing, fault);
+    const where = `seed ${seed + time}, ${JSON.stringify(fault)}: ${output}`;
+    expect(await standing.faults(), where).toEqual([]);
+    const { answered, failures } = await load.stop();
+    expect(Object.fromEntries(failures), where).toEqual({});
+    if (exitCode !== 0) expect(output).toMatch(/store/);
+    total.errors += errors;
+    total.requests += answered;
+    total.refused += exitCode === 0 ? 0 : 1;
+  }
+  expect(total.errors).toBeGreaterThan(0);
+  tellCount(
+    context,
+    `${total.errors} errors, ${total.refused} of ${deployments} deployments refused; failed requests: ${shareOf(0, total.requests)}`,
+  );
+});
 
-test("a store that is damaged while no server runs: services answer, nothing is written, and a backup brings everything back", async () => {
+test("a store that is damaged: services answer all along, nothing is written into it, and a backup brings everything back", async () => {
   const standing = await standingService({ trainSeconds: 0 });
-  const { tool, url } = standing;
-  const file = join(tool.home, "store.db");
+  const { tool, project, url } = standing;
+  const store = join(tool.home, "store.db");
   const backup = join(temporaryFolder("backup"), "backup.db");
   const load = steadyLoad(url, 2, 20);
-  const done = async (...args: readonly string[]) => {
-    const { exitCode, stdout, stderr } = await tool.run(...args);
-    expect(exitCode, stdout + stderr).toBe(0);
-    return stdout + stderr;
-  };
-  await done("server", "backup", backup);
-  await standing.commit();
-  await done("create", "deployment", standing.project.url);
-  await done("server", "stop");
-  const bytes = readFileSync(file);
-  bytes.fill(0xa5, 2 * 4096, 6 * 4096);
-  writeFileSync(file, bytes);
-  for (const command of [["server", "start"], ["create", "deployment", standing.project.url], ["get", "deployments"]]) {
+  await succeeds(tool, "server", "backup", backup);
+  const before = await tool.runs();
+  await succeeds(tool, "server", "stop");
+  const damaged = readFileSync(store).fill(0xa5, 2 * 4096, 6 * 4096);
+  writeFileSync(store, damaged);
+  for (const command of [
+    ["server", "start"],
+    ["create", "deployment", project.url],
+    ["get", "deployments"],
+  ]) {
     const { exitCode, stdout, stderr } = await tool.run(...command);
-    console.log(exitCode, stdout, stderr);
+    expect(exitCode).toBe(1);
+    expect(stdout + stderr).toContain(`Cannot use the store ${store}: it is damaged`);
+    expect(stdout + stderr).toContain("bodywork server restore");
   }
-  expect(readFileSync(file).equals(bytes)).toBe(true);
-  console.log(await done("server", "restore", backup));
-  console.log(await standing.faults());
-  const { failures } = await load.stop();
-  console.log(failures);
+  expect(readFileSync(store).equals(damaged)).toBe(true);
+  await succeeds(tool, "server", "restore", backup, "--yes");
+  expect(await standing.faults()).toEqual([]);
+  expect(await tool.runs()).toEqual(before);
+  await standing.commit();
+  await succeeds(tool, "create", "deployment", project.url);
+  expect(Object.fromEntries((await load.stop()).failures)).toEqual({});
 }, 240_000);
+
+async function succeeds(tool: Bodywork, ...args: readonly string[]): Promise<void> {
+  const { exitCode, stdout, stderr } = await tool.run(...args);
+  expect(exitCode, stdout + stderr).toBe(0);
+}
 
 /** By a server whose store meets the fault. */
 async function deployWithErrors(

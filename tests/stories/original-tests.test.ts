@@ -4,12 +4,13 @@
  * listed in docs/reference/compatibility.md.
  */
 
-import { chmodSync, copyFileSync, mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readdirSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { Job } from "../../src/core/job-state.ts";
+import { runCommand } from "../../src/lib/run-command.ts";
 import { type SshServer, sshdPath, startSshServer } from "../git/support/sshd.ts";
 import { type Bodywork, bodywork, eventually, type Finished } from "../support/bodywork.ts";
 import {
@@ -17,10 +18,12 @@ import {
   failingProject,
   rollbackProject,
   singleServiceProject,
+  stageProject,
   testProject,
 } from "../support/original-projects.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
+const main = join(import.meta.dirname, "..", "..", "src", "main.ts");
 const image = "--bodywork-image=bodyworkml/bodywork-core:3.0.12-dev";
 
 describe("with a cluster (here: without one)", () => {
@@ -169,6 +172,39 @@ describe.skipIf(sshdPath === undefined)(
   },
 );
 
+describe("without a deployment", () => {
+  test("the stage command runs a module and a notebook", async () => {
+    const tool = bodywork();
+    const { url } = await stageProject();
+    const folder = temporaryFolder("here");
+    const stage = (...args: readonly string[]) =>
+      runCommand(process.execPath, [main, "stage", ...args], {
+        cwd: mkdtempSync(join(folder, "cwd-")),
+        env: { ...(process.env as Record<string, string>), BODYWORK_HOME: tool.home },
+      });
+    const module = await stage(url, "stage_1", "--branch", "master");
+    expectDone(
+      module,
+      "Starting stage",
+      "Installing required Python packages",
+      "Using pip",
+      "Attempting to run",
+      "Hello World",
+      "Successfully ran stage",
+    );
+    expectDone(
+      await stage(url, "stage_2"),
+      "Attempting to run notebook",
+      "from a cell",
+      "Successfully ran stage",
+    );
+    expectFailed(await stage(url, "stage_3"), "CalledProcessError");
+    expectFailed(await stage(url, "stage_4"), "KeyError");
+    expect((await stage("http://bad.repo", "master", "train")).exitCode).toBe(2);
+    expect(readdirSync(join(folder, readdirSync(folder)[0] as string))).toEqual(["bodywork_project"]);
+  }, 240_000);
+});
+
 describe("with secrets", () => {
   test("12: update a secret", async () => {
     const tool = bodywork();
@@ -205,12 +241,18 @@ describe("with secrets", () => {
   }, 60_000);
 });
 
-function expectDone({ exitCode, stdout, stderr }: Finished, ...strings: readonly string[]): void {
+function expectDone(
+  { exitCode, stdout, stderr }: Pick<Finished, "exitCode" | "stdout" | "stderr">,
+  ...strings: readonly string[]
+): void {
   expect(exitCode, stdout + stderr).toBe(0);
   for (const text of strings) expect(stdout).toContain(text);
 }
 
-function expectFailed({ exitCode, stdout, stderr }: Finished, ...strings: readonly string[]): void {
+function expectFailed(
+  { exitCode, stdout, stderr }: Pick<Finished, "exitCode" | "stdout" | "stderr">,
+  ...strings: readonly string[]
+): void {
   expect(exitCode, stdout + stderr).toBe(1);
   for (const text of strings) expect(stdout).toContain(text);
 }

@@ -8,7 +8,7 @@ import type { AuditEntry } from "../../src/ports/access-store.ts";
 import { cuttingProxy } from "../http/support/cutting-proxy.ts";
 import { type Bodywork, eventually, type Finished } from "../support/bodywork.ts";
 import { type Files, type GitProject, makeProject } from "../support/git-project.ts";
-import { answering, batch, projectFile, service, trainAndServe } from "../support/pipelines.ts";
+import { answering, batch, projectFile, trainAndServe } from "../support/pipelines.ts";
 import { createRandom } from "../support/random.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 import { gate } from "./support/gate.ts";
@@ -93,31 +93,22 @@ test("with address and token alone a deployment is made, followed, looked at, ke
   );
   await expectTheSame(client, [
     ["get", "deployments"],
-    ["get", "deployments", "--output", "json"],
-    ["get", "deployment", "story"],
     ["get", "deployment", "story", "serve", "--output", "yaml"],
     ["get", "deployment", "nowhere"],
     ["get", "deployments", "--async"],
     ["get", "deployments", "--async", "--logs", "async-workflow-once"],
-    ["get", "deployments", "--async", "--logs", "async-workflow-never"],
-    ["get", "runs"],
     ["get", "runs", "story", "--limit", "2", "--output", "json"],
     ["get", "run", (await client.runs())[1]?.id ?? ""],
     ["get", "run", "19990101"],
     ["logs", "story"],
-    ["logs", "story", "train", "--tail", "1", "--output", "json"],
-    ["logs", "story", "never"],
     ["logs", "nowhere"],
     ["get", "secrets"],
-    ["get", "secret", "db", "--group", "dev"],
-    ["get", "secret", "none", "--group", "dev", "--output", "json"],
+    ["get", "secret", "db", "--group", "dev", "--output", "json"],
     ["get", "cronjobs"],
-    ["get", "cronjob", "nightly", "--output", "json"],
     ["get", "cronjob", "nightly", "--history"],
-    ["get", "cronjob", "never"],
     ["env", "list"],
     ["server", "status", "--output", "json"],
-    ["server", "token", "list", "--output", "json"],
+    ["server", "token", "list"],
     ["get", "deployments", "--no-such-option"],
   ]);
 
@@ -164,16 +155,16 @@ test("over a connection that is cut again and again each line comes once and in 
   ] as const) {
     const random = createRandom(seed);
     // What says that the run is accepted comes whole, for who has not heard it does not know what to follow.
-    const most = Array.from({ length: 6 }, () => 1_500 + random.below(80_000));
+    const most = Array.from({ length: 6 }, () => 1_500 + random.below(40_000));
     const proxy = await cuttingProxy(portOf(machine.url), (connection) =>
       connection === 0 ? Number.POSITIVE_INFINITY : (most[connection - 1] ?? Number.POSITIVE_INFINITY),
     );
     const project = await projectOf(
       printing(
-        "far",
+        `far-${seed}`,
         `import sys, time
 for number in range(1, 2001):
-    print("line", number, flush=number % 97 == 0)
+    print("line", number, "." * 50, flush=number % 97 == 0)
     if number % 97 == 0: time.sleep(0.1)
 sys.exit(${exitCode})
 `,
@@ -270,7 +261,7 @@ test("a token that is wrong, expired, revoked or of too small a scope is refused
     expect(refused.exitCode, command.join(" ")).toBe(1);
     expect(refused.stdout + refused.stderr).toContain(`This needs the scope ${scope};`);
   }
-  expect((await machine.tool.run("get", "deployments", "--output", "json")).stdout).toBe("[]\n");
+  expect((await machine.tool.deployments()).map(({ name }) => name)).not.toContain("never");
   expect((await machine.tool.run("get", "secrets", "--output", "json")).stdout).toBe("[]\n");
 
   // Six have been tried.
@@ -305,7 +296,7 @@ test("a token that is wrong, expired, revoked or of too small a scope is refused
 /** What both print on standard output, and how both end, is equal. */
 async function expectTheSame(client: Bodywork, commands: readonly (readonly string[])[]): Promise<void> {
   for (const command of commands) {
-    const [here, there] = [await machine.tool.run(...command), await client.run(...command)];
+    const [here, there] = await Promise.all([machine.tool.run(...command), client.run(...command)]);
     expect({ command, exitCode: there.exitCode, stdout: there.stdout }).toEqual({
       command,
       exitCode: here.exitCode,
@@ -321,7 +312,7 @@ async function answerOf(url: string): Promise<string> {
 }
 
 function linesOf({ stdout }: Finished): readonly number[] {
-  return [...stdout.matchAll(/^print \| line (\d+)$/gm)].map(([, number]) => Number(number));
+  return [...stdout.matchAll(/^print \| line (\d+)\b.*$/gm)].map(([, number]) => Number(number));
 }
 
 function counted(to: number): readonly number[] {

@@ -151,6 +151,36 @@ export function batchJobProject(): Promise<GitProject> {
   });
 }
 
+/** What the unit tests of the original's `stage` command run: a module with requirements, a notebook, and one that fails. */
+export function stageProject(): Promise<GitProject> {
+  const cell = { id: "a", cell_type: "code", source: "print('from a cell')", metadata: {}, outputs: [] };
+  const notebook = {
+    nbformat: 4,
+    nbformat_minor: 5,
+    metadata: {},
+    cells: [{ ...cell, execution_count: null }],
+  };
+  return repository("stage-project", {
+    "bodywork.yaml": original({
+      name: "stage-project",
+      dag: "stage_1 >> stage_2 >> stage_3",
+      stages: {
+        stage_1: [
+          ...module("stage_1/main.py"),
+          "requirements: [requests]",
+          "args: [Hello World]",
+          ...batch(60, 0),
+        ],
+        stage_2: [...module("stage_2/main.ipynb"), ...batch(60, 0)],
+        stage_3: [...module("stage_3.py"), ...batch(60, 0)],
+      },
+    }),
+    "stage_1/main.py": "import requests, sys\nprint(sys.argv[1])\n",
+    "stage_2/main.ipynb": JSON.stringify(notebook),
+    "stage_3.py": "raise SystemExit(3)\n",
+  });
+}
+
 function repository(name: string, files: Files): Promise<GitProject> {
   return makeProject({ files, branch: "master", path: join(temporaryFolder("original"), name) });
 }

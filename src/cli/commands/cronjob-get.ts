@@ -9,7 +9,7 @@ import { between } from "../format.ts";
 import { printJobLog } from "../job-log.ts";
 import { jobTable } from "../job-tables.ts";
 import { notice, outputFormat, printResult, table } from "../output.ts";
-import { orRefused } from "./cronjob-refusal.ts";
+import { orRefused } from "./refusal.ts";
 
 /**
  * `get cronjob(s) [NAME]`: a list; with NAME that cronjob, its history, or the log of a job. Without NAME `--history` and

@@ -11,8 +11,8 @@ import type { CliIo } from "../cli-io.ts";
 import type { CommandContext, CommandHandler, CommandInput } from "../command-spec.ts";
 import { announceEngine, notice, outputFormat, printResult } from "../output.ts";
 import { printableText } from "../printable-text.ts";
-import { orRefused } from "./cronjob-refusal.ts";
 import { withWholePath } from "./deploy-request.ts";
+import { orRefused } from "./refusal.ts";
 
 /** `create cronjob GIT_URL`. What it means is told on standard error: in words, and the next times. */
 export const createCronjob: CommandHandler = (input, context) =>

@@ -1,6 +1,6 @@
 import { asFailure, Failure } from "../../core/failure.ts";
-import type { CliIo } from "../cli-io.ts";
 import type { CommandContext, CommandHandler, CommandInput } from "../command-spec.ts";
+import { mayDelete } from "../confirm.ts";
 import { announceEngine, notice, outputFormat, printResult } from "../output.ts";
 import { printableText } from "../printable-text.ts";
 
@@ -65,10 +65,3 @@ async function deleteService(
 }
 
 /** Asks a person, unless `--yes`. */
-async function mayDelete(what: string, input: CommandInput, io: CliIo): Promise<boolean> {
-  if (!io.canAsk || input.flag("yes")) return true;
-  const answer = await io.ask(`Delete ${printableText(what)}? [y/N] `);
-  if (/^y(es)?$/i.test(answer?.trim() ?? "")) return true;
-  notice(io, "info", "Aborted!");
-  return false;
-}

@@ -3,7 +3,7 @@ import type { CommandContext, CommandHandler, CommandInput } from "../command-sp
 import { mayDelete } from "../confirm.ts";
 import { announceEngine, outputFormat, printResult } from "../output.ts";
 import { printableText } from "../printable-text.ts";
-import { orRefused } from "./cronjob-refusal.ts";
+import { orRefused } from "./refusal.ts";
 
 /** `delete secret(s) [NAME] --group`: one secret, or all of a group. What is not there is no failure, as in the original. */
 export const deleteSecret: CommandHandler = async (input, context) => {

@@ -10,7 +10,7 @@ import type { CommandHandler, CommandInput } from "../command-spec.ts";
 import { announceEngine, outputFormat, printResult } from "../output.ts";
 import { printableText } from "../printable-text.ts";
 import { readNamedFile, readNamedText } from "../read-named-file.ts";
-import { orRefused } from "./cronjob-refusal.ts";
+import { orRefused } from "./refusal.ts";
 
 /** Bytes. */
 const mostOfKeys = 64 * 1024;

@@ -7,7 +7,7 @@ import type { CommandContext, CommandHandler, CommandInput } from "../command-sp
 import { time } from "../format.ts";
 import { announceEngine, notice, outputFormat, printResult, table } from "../output.ts";
 import { printableText } from "../printable-text.ts";
-import { orRefused } from "./cronjob-refusal.ts";
+import { orRefused } from "./refusal.ts";
 
 /**
  * `get secret(s) [NAME] [--group]`: one secret or all of a group, with their values; without a group all there are, without

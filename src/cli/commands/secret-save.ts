@@ -3,7 +3,7 @@ import type { Operations, SecretActions } from "../../operations/operations.ts";
 import type { CommandContext, CommandHandler, CommandInput } from "../command-spec.ts";
 import { announceEngine, notice, outputFormat, printResult } from "../output.ts";
 import { printableText } from "../printable-text.ts";
-import { orRefused } from "./cronjob-refusal.ts";
+import { orRefused } from "./refusal.ts";
 import { secretData } from "./secret-data.ts";
 
 /** `create secret NAME`. */

@@ -13,7 +13,7 @@ import { run, type TerminalOptions } from "../support/terminal.ts";
 /** The real verbs over secrets in memory. */
 function machine(secrets: FakeSecrets = fakeSecrets(), files?: SecretFiles) {
   const operations = {
-    ...createSecretActions(secrets, secrets),
+    ...createSecretActions(secrets, secrets, () => {}),
     secrets: async (filter: Parameters<FakeSecrets["secrets"]>[0]) => secrets.secrets(filter),
   };
   const wiring = files === undefined ? {} : { secretFiles: async () => files };

@@ -31,6 +31,7 @@ const served = await runServer({
       admin: createServerAdmin({ ...testAdmin(), store, now: () => new Date() }),
       access: store,
       api: parseSettings(JSON.stringify({ api: JSON.parse(api) }), "settings.yaml").api,
+      fault: (doing, error) => process.stdout.write(`${doing}: ${error}\n`),
       takeUp: () => sleep(Number(start)),
       resume() {},
       ingress: () => ({ ingress: `http://${listens}`, ingressRunning: true }),

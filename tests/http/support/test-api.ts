@@ -61,6 +61,7 @@ export function apiParts(
     hosts: [],
     version: "4.1.0",
     now: () => new Date(now()),
+    fault: (doing, error) => log.push(`${doing}: ${(error as Error).stack}`),
     report: (text) => log.push(text),
     starting: () => false,
     readiness: () => [],

@@ -53,16 +53,18 @@ export function machine(start = "2026-11-23T10:00:10.000Z"): Machine {
     jobs: (cronjob = "train") => store.jobs({ cronjob }).toReversed(),
     async boot(change = {}) {
       const carriedOut = new Set<string>();
+      const start = (job: Job): void => {
+        if (carriedOut.has(job.id) || finishedJobStatuses.has(of(job.id).status)) return;
+        carriedOut.add(job.id);
+        if (of(job.id).startedAt !== undefined) return;
+        started.push(job.id);
+        store.saveJob({ ...of(job.id), status: "active", startedAt: clock.now().toISOString() });
+      };
       const scheduler = createScheduler({
         store,
         jobs: {
-          start(job) {
-            if (carriedOut.has(job.id) || finishedJobStatuses.has(of(job.id).status)) return;
-            carriedOut.add(job.id);
-            if (of(job.id).startedAt !== undefined) return;
-            started.push(job.id);
-            store.saveJob({ ...of(job.id), status: "active", startedAt: clock.now().toISOString() });
-          },
+          start,
+          startTogether: (due) => due.forEach(start),
           async cancel(id, why) {
             cancelled.push(`${id}: ${why}`);
             await new Promise((resolve) => setImmediate(resolve));

@@ -402,8 +402,8 @@ export const behaviourSections: readonly CompatibilitySection[] = [
         shown.validate("errors are listed in the original's form, sorted, each with its place"),
       ),
       kept(
-        "`stage http://bad.repo master train` is wrong usage",
-        shown.stage("stage takes a number of seconds, as the original"),
+        "`stage` runs modules and notebooks; `stage http://bad.repo master train` is wrong usage",
+        shown.original("the stage command runs a module and a notebook"),
       ),
       kept("`debug 1` prints `sleeping for 1s`", shown.smallCommands("says how long it sleeps, and sleeps")),
       kept(

@@ -14,20 +14,34 @@ export const commandSections: readonly CompatibilitySection[] = [
       ),
       kept(
         "wrong usage exits with 2 and says on standard error: usage, where help is, `Error: …`",
-        shown.readCommandLine("bodywork %s"),
+        shown.readCommandLine("wrong usage exits with 2 and says on standard error what is wrong"),
       ),
-      kept("`Missing argument 'GIT_URL'.`", shown.readCommandLine("bodywork %s")),
+      kept(
+        "`Missing argument 'GIT_URL'.`",
+        shown.readCommandLine("wrong usage exits with 2 and says on standard error what is wrong"),
+      ),
       kept("`Missing option '--schedule'.`", shown.cronjob("with %s is wrong usage")),
-      kept("`No such command 'foo'.`", shown.readCommandLine("bodywork %s"), "and the nearest that there is"),
-      kept("`No such option: --foo`", shown.readCommandLine("bodywork %s"), "and the nearest that there is"),
-      kept("`Got unexpected extra argument (C=d)`", shown.readCommandLine("bodywork %s")),
+      kept(
+        "`No such command 'foo'.`",
+        shown.readCommandLine("wrong usage exits with 2 and says on standard error what is wrong"),
+        "and the nearest that there is",
+      ),
+      kept(
+        "`No such option: --foo`",
+        shown.readCommandLine("wrong usage exits with 2 and says on standard error what is wrong"),
+        "and the nearest that there is",
+      ),
+      kept(
+        "`Got unexpected extra argument (C=d)`",
+        shown.readCommandLine("wrong usage exits with 2 and says on standard error what is wrong"),
+      ),
       kept(
         "`Invalid value for '--retries': 'a' is not a valid integer.`",
-        shown.readCommandLine("bodywork %s"),
+        shown.readCommandLine("wrong usage exits with 2 and says on standard error what is wrong"),
       ),
       kept(
         "`Missing command.` and 2 without a command, also after `create`",
-        shown.readCommandLine("bodywork %s"),
+        shown.readCommandLine("wrong usage exits with 2 and says on standard error what is wrong"),
       ),
       kept("`--help` of everything exits with 0", shown.readCommandLine("bodywork %s --help")),
       kept(
@@ -38,7 +52,11 @@ export const commandSections: readonly CompatibilitySection[] = [
         "an empty option counts as not given",
         shown.deploy("asks for what was typed; an empty option means none"),
       ),
-      kept("no short forms of options", shown.readCommandLine("bodywork %s"), "but `-h`"),
+      kept(
+        "no short forms of options",
+        shown.readCommandLine("wrong usage exits with 2 and says on standard error what is wrong"),
+        "but `-h`",
+      ),
       kept(
         "`stage` and `debug` are in no help and work",
         shown.readCommandLine("of the tool lists every command but the hidden ones"),
@@ -50,7 +68,7 @@ export const commandSections: readonly CompatibilitySection[] = [
       ),
       changed(
         "`--install-completion`, `--show-completion`",
-        "`bodywork completion bash|zsh|fish|powershell` prints the script",
+        "`bodywork completion bash` prints the script; zsh, fish and powershell too",
         shown.completion("completes both names of the tool by asking it: %s"),
       ),
       changed(
@@ -99,7 +117,7 @@ export const commandSections: readonly CompatibilitySection[] = [
         ),
       ),
       kept("`create cronjob --ssh-key-path PATH`", shown.cronjob("reads the key of %s and has it kept")),
-      kept("several pairs after one `--data`", shown.spread("%s")),
+      kept("several pairs after one `--data`", shown.spread("the words of a command with %s")),
       kept(
         "a service's name with underscores",
         shown.getDeployment("takes the name of the file and that of the URL: %s"),
