@@ -19,7 +19,7 @@ import type { Settings } from "./core/settings.ts";
 import type { readIngressState } from "./engines/local/ingress/ingress-state.ts";
 import type { ServerClient } from "./http/client.ts";
 import type { LocalServer } from "./http/server-control.ts";
-import type { Operations } from "./operations/operations.ts";
+import type { Operations, ServerControl } from "./operations/operations.ts";
 import type { ServerMachine } from "./operations/server-admin.ts";
 import type { StoreReader } from "./ports/store.ts";
 
@@ -47,6 +47,12 @@ export function createWiring(): CliWiring {
     const choice = await choose();
     return choice.engine === "server" ? connectTo(choice.url, machine, options) : undefined;
   });
+  const serverControl = async (): Promise<ServerControl> => {
+    const server = await remote();
+    if (server === undefined) return localServer();
+    const { createRemoteControl } = await import("./http/remote-server.ts");
+    return createRemoteControl(server.client, server.url);
+  };
   return {
     version: about.version,
     use(given) {
@@ -74,12 +80,7 @@ export function createWiring(): CliWiring {
       const localDeployments = await readStore(machine, (store) => store.deployments().length, 0);
       return elsewhere({ chosen: await choose(), localDeployments, login: readLogin(machine.home)?.url });
     },
-    async serverControl() {
-      const server = await remote();
-      if (server === undefined) return localServer();
-      const { createRemoteControl } = await import("./http/remote-server.ts");
-      return createRemoteControl(server.client, server.url);
-    },
+    serverControl,
     async serverAdmin() {
       return (await remote())?.client ?? (await localServer()).client();
     },
@@ -105,7 +106,12 @@ export function createWiring(): CliWiring {
       const text = process.env.BODYWORK_GIT_SSH_PRIVATE_KEY;
       return text === undefined || text.trim() === "" ? undefined : new SecretValue(text);
     },
-    doctorFacts: async () => lookAround(machine, (await remote())?.url, await localServer()),
+    async doctorFacts() {
+      // What keeps a command from its server is a finding, too.
+      const choice = await choose().catch(() => undefined);
+      const url = choice?.engine === "server" ? choice.url : undefined;
+      return lookAround(machine, url, { status: async () => (await serverControl()).status() });
+    },
     runStageHere: (request, observer, signal) => runStage(machine, request, observer, signal),
     serveForeground: ({ listen, listenApi }) => serve(machine, listen, listenApi),
   };
@@ -377,7 +383,7 @@ async function createEnvironments({ home, variables }: Machine) {
 async function lookAround(
   machine: Machine,
   remote: string | undefined,
-  server: LocalServer,
+  server: Pick<ServerControl, "status">,
 ): Promise<DoctorFacts> {
   const [
     { gatherDoctorFacts },

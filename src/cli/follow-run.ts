@@ -30,6 +30,8 @@ export async function followRunToEnd(runId: string, options: FollowOptions): Pro
   const cancelling = createCancelling(runId, options);
   let lostAt: number | undefined;
   let tries = 0;
+  /** Logs may have been written, and closed, that nobody has shown. */
+  let logsMissed = false;
   const show = (event: RunEvent): void => {
     for (const shown of unseen.of(event)) options.onEvent(shown);
   };
@@ -40,12 +42,13 @@ export async function followRunToEnd(runId: string, options: FollowOptions): Pro
         const operations = await options.operations();
         await cancelling.send(operations);
         for await (const event of operations.followRun(runId, unseen.last(), leave)) {
-          if (lostAt !== undefined) {
-            await readLogsAgain(runId, operations, show);
-            unseen.startAgain();
-          }
           lostAt = undefined;
           tries = 0;
+          if (logsMissed) {
+            await readLogsAgain(runId, operations, show);
+            unseen.startAgain();
+            logsMissed = false;
+          }
           show(event);
         }
         const run = await operations.run(runId);
@@ -56,6 +59,7 @@ export async function followRunToEnd(runId: string, options: FollowOptions): Pro
         if (failure.code !== "server-unreachable") throw failure;
       }
       unseen.startAgain();
+      logsMissed = true;
       if (io.now() - began > longestLoss) lostAt = undefined; // It was connected, only nothing happened.
       if (lostAt === undefined) {
         lostAt = io.now();
@@ -71,7 +75,10 @@ export async function followRunToEnd(runId: string, options: FollowOptions): Pro
   }
 }
 
-/** All logs so far, from their beginnings: the server sends only those again that are still written. */
+/**
+ * All logs so far, from their beginnings: the server sends only those again that are still written. Fails:
+ * server-unreachable.
+ */
 async function readLogsAgain(
   runId: string,
   operations: Operations,
@@ -82,7 +89,10 @@ async function readLogsAgain(
     for await (const { node, source, text } of operations.logs({ deployment, runId, follow: false })) {
       show({ kind: "log", at, node, source, text });
     }
-  } catch {} // A log that can't be read must not end what is followed: the run matters more.
+  } catch (error) {
+    // A log that can't be read must not end what is followed: the run matters more.
+    if (asFailure(error).code === "server-unreachable") throw error;
+  }
 }
 
 /**

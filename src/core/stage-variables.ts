@@ -1,6 +1,15 @@
 /** The variable that tells a stage where to put an output: `raw-model` → `BODYWORK_OUTPUT_RAW_MODEL`. */
 export function outputVariable(name: string): string {
-  return `BODYWORK_OUTPUT_${name.toUpperCase().replace(/[^A-Z0-9]/g, "_")}`;
+  return `BODYWORK_OUTPUT_${variableName(name)}`;
+}
+
+/** The variable that tells a stage where an input is. */
+export function inputVariable(name: string): string {
+  return `BODYWORK_INPUT_${variableName(name)}`;
+}
+
+function variableName(name: string): string {
+  return name.toUpperCase().replace(/[^A-Z0-9]/g, "_");
 }
 
 /**

@@ -1,4 +1,4 @@
-import { asFailure } from "../core/failure.ts";
+import { asFailure, type Failure } from "../core/failure.ts";
 import { type Plan, plannedStages } from "../core/plan.ts";
 import type { SecretValue } from "../core/secret-value.ts";
 import type { Artifacts } from "../ports/artifacts.ts";
@@ -69,12 +69,14 @@ export async function carryOutRun(
 ): Promise<void> {
   let planned: PlannedRun | undefined;
   try {
-    planned = await prepare(recorder, parts, signal);
+    const prepared = await prepare(recorder, parts, signal);
+    planned = prepared;
     // A reason is on record as soon as the run is to end badly. It may have been ending already when the server died.
     if (recorder.run.reason === undefined && !isReleased(recorder.run, parts.store)) {
-      await carryOutStages(planned, signal);
+      if (prepared.failure !== undefined) throw prepared.failure;
+      await carryOutStages(prepared, signal);
       signal.throwIfAborted();
-      await saveRelease(planned);
+      await saveRelease(prepared);
     }
   } catch (error) {
     if (!isReleased(recorder.run, parts.store)) recordFailure(error, recorder);
@@ -91,7 +93,12 @@ export async function carryOutRun(
   if (commit !== undefined) await parts.source.forget(commit, `run/${id}`).catch(() => {});
 }
 
-async function prepare(recorder: RunRecorder, parts: RunParts, signal: AbortSignal): Promise<PlannedRun> {
+/** `failure`: why it can't be carried out; its failure stage may be. */
+async function prepare(
+  recorder: RunRecorder,
+  parts: RunParts,
+  signal: AbortSignal,
+): Promise<PlannedRun & { readonly failure: Failure | undefined }> {
   const { namespace, deployment } = recorder.run;
   // A run that had its turn when the server died has it again before anybody else can ask for it.
   if (namespace !== undefined && deployment !== undefined) {
@@ -102,12 +109,12 @@ async function prepare(recorder: RunRecorder, parts: RunParts, signal: AbortSign
   await parts.takeTurn(prepared.namespace, prepared.deployment, recorder, signal);
   const plan = prepared.plan();
   useSecrets(plan, recorder, parts);
-  const environments = await prepareEnvironments(plan, recorder, parts, signal);
-  if (recorder.run.status === "preparing" && recorder.run.reason === undefined) {
+  const { ready: environments, failure } = await prepareEnvironments(plan, recorder, parts, signal);
+  if (recorder.run.status === "preparing" && recorder.run.reason === undefined && failure === undefined) {
     const stages = plan.nodes.map((node) => waitingStage(node, environments));
     recorder.update({ status: "running", release: plan.release, stages });
   }
-  return { plan, environments, recorder, parts };
+  return { plan, environments, recorder, parts, failure };
 }
 
 /**

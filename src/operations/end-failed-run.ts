@@ -28,7 +28,7 @@ export async function endFailedRun(
       await putBack(recorder, parts);
     }
   }
-  // Without an environment for it the pipeline could not even start.
+  // Without an environment it can't be run.
   if (planned?.environments.has(hook?.node ?? "") && hook !== undefined) {
     await runFailureStage(hook, planned, signal);
   }

@@ -110,7 +110,8 @@ export function createJobs(parts: JobParts): Jobs {
       const now = clock.now();
       const fresh = due.flatMap(({ id }) => notBegun(id) ?? []);
       const ids = newRunIds(now, fresh.length);
-      store.saveJobs(fresh.map((job, index) => withNextRun(job, ids[index] ?? "", now)));
+      if (fresh.length > 0)
+        store.saveJobs(fresh.map((job, index) => withNextRun(job, ids[index] ?? "", now)));
     } catch {
       // Each comes to its record by itself, as soon as it can be written.
     }

@@ -6,25 +6,41 @@ import type { RunRecorder } from "./record-run.ts";
 
 export type PreparedEnvironment = Environment & { readonly built: boolean };
 
+export interface PreparedEnvironments {
+  /** By node. */
+  readonly ready: ReadonlyMap<string, PreparedEnvironment>;
+  /** Why not all of them are. */
+  readonly failure: Failure | undefined;
+}
+
 /**
  * A ready environment for every node, before any stage starts: a requirement that can't be had changes nothing. Stages
- * that ask for the same share one.
+ * that ask for the same share one. When one can't be had the others are given up, but for that of the failure stage.
  */
 export async function prepareEnvironments(
   plan: Plan,
   recorder: RunRecorder,
   parts: RunParts,
   signal: AbortSignal,
-): Promise<ReadonlyMap<string, PreparedEnvironment>> {
+): Promise<PreparedEnvironments> {
   const wanted = Map.groupBy(plannedStages(plan), ({ environment }) => JSON.stringify(environment));
   const ready = new Map<string, PreparedEnvironment>();
+  const giveUp = new AbortController();
+  const unlessGivenUp = AbortSignal.any([signal, giveUp.signal]);
+  let failure: Failure | undefined;
   await Promise.all(
     [...wanted.values()].map(async (sharing) => {
-      const environment = await prepareOne(sharing, recorder, parts, signal);
-      for (const { node } of sharing) ready.set(node, environment);
+      const isOfHook = sharing.some(({ node }) => node === plan.onFailure?.node);
+      try {
+        const environment = await prepareOne(sharing, recorder, parts, isOfHook ? signal : unlessGivenUp);
+        for (const { node } of sharing) ready.set(node, environment);
+      } catch (error) {
+        failure ??= asFailure(error);
+        giveUp.abort(failure);
+      }
     }),
   );
-  return ready;
+  return { ready, failure };
 }
 
 async function prepareOne(

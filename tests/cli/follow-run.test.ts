@@ -84,6 +84,20 @@ describe("a run that is followed", () => {
     expect(shown.indexOf(trainEnds), "before it is told that the stage has ended").toBeGreaterThan(2);
   });
 
+  test("shows them also when the connection is lost while they are read", async () => {
+    const { shown } = await follow(
+      [
+        [trainRuns, log("one\n"), "lost"],
+        [trainEnds, succeeded],
+        [trainEnds, succeeded],
+      ],
+      [aRun()],
+      [log("one\ntwo\n"), "lost", log("three\n", "attempt 2")],
+    );
+    expect(textOf(shown)).toBe("one\ntwo\nthree\n");
+    expect(shown.at(-1)).toEqual(succeeded);
+  });
+
   test("that has not ended when its events end is followed again", async () => {
     const { asked, run } = await follow([[running], [succeeded]], [aRun({ status: "running" }), aRun()]);
     expect(asked).toEqual([0, 1]);
@@ -190,17 +204,18 @@ test("A run that is left is followed no longer", async () => {
 
 /**
  * Follows a run whose connections go as given; the last record is that of every later look, and `logs` is all that was
- * ever written.
+ * ever written; a loss among them happens once.
  */
 async function follow(
   connections: readonly Connection[],
   records: readonly Run[] = [aRun()],
-  logs: readonly RunEvent[] = [],
+  logs: readonly (RunEvent | "lost")[] = [],
 ) {
   const asked: number[] = [];
   const shown: RunEvent[] = [];
   const left = [...connections];
   const runs = [...records];
+  const written = [...logs];
   let losses = 0;
   const terminal = testTerminal();
   const start = terminal.io.now();
@@ -214,7 +229,11 @@ async function follow(
         }
       },
       async *logs() {
-        for (const event of logs) {
+        for (const event of [...written]) {
+          if (event === "lost") {
+            written.splice(written.indexOf(event), 1);
+            throw lost();
+          }
           if (event.kind !== "log") continue;
           const { node, source, text } = event;
           yield { node, stage: node, source, text };

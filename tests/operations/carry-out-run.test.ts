@@ -253,15 +253,29 @@ test("the failure stage runs last with the reason, and its own failure changes n
   }
 });
 
-test("the failure stage does not run when nothing could start, nor when the run is cancelled", async () => {
+test("the failure stage runs when the requirements of another can't be had; no stage is begun", async () => {
+  const the = world();
+  const withHook = { pipeline: ["run_on_failure: tell"] };
+  const missing = [...batch(), "requirements: [missing]"];
+  the.source.push(projectUrl, project("a", { a: missing, tell: "batch" }, withHook));
+  const failed = await serverOf(the).deployed();
+  expect(failed.reason).toBe("Cannot build the Python environment of a: missing is nowhere to be had.");
+  expect(failed.details).toEqual(["No matching"]);
+  expect(failed.stages.map(({ node, status }) => [node, status])).toEqual([
+    ["on failure: tell", "succeeded"],
+  ]);
+  expect(the.machine.ledger.filter((line) => line.startsWith("start"))).toEqual(["start on failure: tell/1"]);
+});
+
+test("the failure stage does not run when its own requirements can't be had, nor when the run is cancelled", async () => {
   const the = world();
   const withHook = { pipeline: ["run_on_failure: tell"] };
   const server = serverOf(the);
   const missing = [...batch(), "requirements: [missing]"];
-  the.source.push(projectUrl, project("a", { a: missing, tell: "batch" }, withHook));
+  the.source.push(projectUrl, project("a", { a: "batch", tell: missing }, withHook));
   const refused = await server.deployed();
-  expect(refused.reason).toBe("Cannot build the Python environment of a: missing is nowhere to be had.");
-  expect(refused.details).toEqual(["No matching"]);
+  expect(refused.reason).toBe("Cannot build the Python environment of tell: missing is nowhere to be had.");
+  expect(refused.stages).toEqual([]);
   the.source.push(projectUrl, project("a", { a: "batch", tell: "batch" }, withHook));
   the.machine.behaviours.set("a", { does: "hang" });
   const runId = await server.deploy();

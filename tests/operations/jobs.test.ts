@@ -293,6 +293,48 @@ function due(index: number, change: Partial<Job> = {}): Job {
   });
 }
 
+test("jobs whose time has come together are on record as started at one moment, and have a run each", async () => {
+  const the = pushed();
+  const saved: number[] = [];
+  const server = serverOf(the, {
+    wrapStore: (store) => ({
+      ...store,
+      saveJobs(jobs) {
+        saved.push(jobs.length);
+        store.saveJobs(jobs);
+      },
+    }),
+  });
+  const jobs = server.store.decideDueTimes([
+    { cronjob, jobs: Array.from({ length: 20 }, (_, at) => due(at)) },
+  ]);
+  server.jobs.startTogether(jobs);
+  const started = server.store.jobs({ cronjob: "daily" });
+  expect(saved).toEqual([20]);
+  expect(new Set(started.map(({ startedAt }) => startedAt)).size).toBe(1);
+  expect(new Set(started.flatMap(({ runs }) => runs)).size).toBe(20);
+  server.jobs.startTogether(jobs);
+  const ended = await Promise.all(jobs.map(({ id }) => server.jobEnded(id)));
+  expect(saved).toEqual([20]);
+  expect(ended.map(({ runs }) => runs.length)).toEqual(Array(20).fill(1));
+});
+
+test("jobs that can't be put on record as started together are started one by one", async () => {
+  const the = pushed();
+  const server = serverOf(the, {
+    wrapStore: (store) => ({
+      ...store,
+      saveJobs() {
+        throw new Failure("disk-full", "Cannot write to the store: the disk is full.");
+      },
+    }),
+  });
+  const jobs = server.store.decideDueTimes([{ cronjob, jobs: [due(1), due(2)] }]);
+  server.jobs.startTogether(jobs);
+  const ended = await Promise.all(jobs.map(({ id }) => server.jobEnded(id)));
+  expect(ended.map(({ runs }) => runs.length)).toEqual([1, 1]);
+});
+
 test("of a cronjob's jobs the newest succeeded and the newest failed keep their runs and logs; all stay in the history", async () => {
   const the = pushed();
   const server = serverOf(the);

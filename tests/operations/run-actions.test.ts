@@ -3,7 +3,7 @@ import { Failure } from "../../src/core/failure.ts";
 import type { RunEvent, ServiceStatus, StageOutput } from "../../src/core/run-state.ts";
 import { crashingStore } from "../support/crashing-store.ts";
 import { fakeEnvironments } from "../support/fake-parts.ts";
-import { projectUrl, serverOf, type TestServer, world } from "../support/operations-harness.ts";
+import { projectUrl, serverOf, type TestServer, type World, world } from "../support/operations-harness.ts";
 import { batch } from "../support/pipelines.ts";
 import { project } from "../support/project-text.ts";
 
@@ -94,6 +94,73 @@ test("deployments of different namespaces are carried out at the same time", asy
   the.machine.release("a");
   expect((await server.finished(first)).status).toBe("succeeded");
   expect((await server.finished(second)).status).toBe("succeeded");
+});
+
+/** So many projects, each of its own namespace; their URLs. */
+function projects(the: World, count: number): readonly string[] {
+  return Array.from({ length: count }, (_, index) => {
+    const url = `${projectUrl}-${index}`;
+    the.source.push(url, project("a", { a: "batch" }, { name: `project-${index}` }));
+    return url;
+  });
+}
+
+test("no more runs are carried out at once than the setting says; the others are on record, and say what they wait for", async () => {
+  const the = world();
+  the.machine.behaviours.set("a", { does: "wait" });
+  const server = serverOf(the, { maxParallelRuns: 2 });
+  const urls = projects(the, 5);
+  const ids = await Promise.all(urls.map((url) => server.deploy(url, { startedBy: "cron" })));
+  await until(() => the.machine.running().length === 2);
+  const asked = await server.deploy(urls[4]);
+  await told(server, asked, "Waiting for one of 2 runs to end (setting max_parallel_runs).");
+  const waiting = server.store.unfinishedRuns().filter(({ waitingFor }) => waitingFor === "one of 2 runs");
+  expect(waiting.map(({ status }) => status)).toEqual(["queued", "queued", "queued", "queued"]);
+  // One that is cancelled ends without a slot.
+  await server.actions.cancelRun(ids[3] ?? "", "nobody needs it");
+  expect(await server.finished(ids[3] ?? "")).toMatchObject({ status: "cancelled", waitingFor: undefined });
+
+  the.machine.release("a");
+  const runs = await Promise.all([...ids, asked].map((id) => server.finished(id)));
+  expect(the.machine.mostAtOnce()).toBe(2);
+  expect(runs.map(({ status }) => status).filter((status) => status === "succeeded")).toHaveLength(5);
+  expect(runs.some(({ waitingFor }) => waitingFor !== undefined)).toBe(false);
+  // Whom somebody waits for goes before those that nobody does.
+  const began = (id: string | undefined): string => runs.find((run) => run.id === id)?.startedAt ?? "";
+  expect(began(asked) <= began(ids[2])).toBe(true);
+});
+
+test("runs that wait for their turn keep none of another namespace from being carried out", async () => {
+  const the = world();
+  the.machine.behaviours.set("a", { does: "wait" });
+  const server = serverOf(the, { maxParallelRuns: 2 });
+  const [one = "", other] = projects(the, 2);
+  const first = await server.deploy(one);
+  await the.machine.happened("start a/1");
+  const second = await server.deploy(one);
+  await told(server, second, `Waiting for run ${first} to end.`);
+  const third = await server.deploy(other);
+  await until(() => the.machine.running().length === 2);
+  the.machine.release("a");
+  const runs = await Promise.all([first, second, third].map((id) => server.finished(id)));
+  expect(runs.map(({ status }) => status)).toEqual(["succeeded", "succeeded", "succeeded"]);
+});
+
+test("what was carried out when the server died goes on before what had only been asked for", async () => {
+  const the = world();
+  the.machine.behaviours.set("a", { does: "wait" });
+  const dead = serverOf(the, { maxParallelRuns: 1 });
+  const [one, other] = projects(the, 2);
+  const first = await dead.deploy(one, { startedBy: "cron" });
+  await the.machine.happened("start a/1");
+  const second = await dead.deploy(other);
+  await told(dead, second, "Waiting for one of 1 runs to end (setting max_parallel_runs).");
+  the.machine.release("a");
+  const server = serverOf(the, { maxParallelRuns: 1 });
+  server.actions.resume();
+  const runs = await Promise.all([first, second].map((id) => server.finished(id)));
+  expect(runs.map(({ status }) => status)).toEqual(["succeeded", "succeeded"]);
+  expect((runs[1]?.startedAt ?? "") >= (runs[0]?.endedAt ?? "")).toBe(true);
 });
 
 test("a run that waits for its turn can be cancelled, and passes the turn on", async () => {
@@ -492,6 +559,10 @@ test("an unknown run can be neither followed nor cancelled", async () => {
   expect(() => server.actions.followRun("nope", 0)).toThrow("There is no run nope.");
   await expect(server.actions.cancelRun("nope", "Ctrl-C")).rejects.toMatchObject({ code: "not-found" });
 });
+
+async function until(isSo: () => boolean): Promise<void> {
+  while (!isSo()) await new Promise((resolve) => setImmediate(resolve));
+}
 
 async function told(server: TestServer, runId: string, text: string): Promise<void> {
   while (!server.events(runId).some((event) => event.kind === "notice" && event.text === text)) {

@@ -16,15 +16,16 @@ test(`${cronjobs} cronjobs that are all due at one minute start in time, each on
 }, async (context) => {
   const clock = clockBefore(3_000);
   const the = world({ clock });
-  the.source.push(projectUrl, project("a", { a: "batch" }));
   the.machine.behaviours.set("a", { does: "wait" });
   const server = serverOf(the);
   onTestFinished(() => server.store.close());
   const decidedUntil = clock.now().toISOString();
-  const request = { ...aCronjob().request, url: projectUrl };
-  const all = Array.from({ length: cronjobs }, (_, count) =>
-    aCronjob({ name: `train-${count}`, schedule: "* * * * *", concurrency: "forbid", decidedUntil, request }),
-  );
+  const all = Array.from({ length: cronjobs }, (_, count) => {
+    const name = `train-${count}`;
+    const request = { ...aCronjob().request, url: `${projectUrl}-${count}` };
+    the.source.push(request.url, project("a", { a: "batch" }, { name }));
+    return aCronjob({ name, schedule: "* * * * *", decidedUntil, request });
+  });
   server.store.decideDueTimes(all.map((cronjob) => ({ cronjob, jobs: [] })));
   const scheduler = createScheduler({
     ...{ store: server.store, jobs: server.jobs, clock },

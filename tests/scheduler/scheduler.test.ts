@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { Failure } from "../../src/core/failure.ts";
-import type { Cronjob } from "../../src/core/job-state.ts";
+import type { Cronjob, Job } from "../../src/core/job-state.ts";
 import type { JobStore } from "../../src/ports/job-store.ts";
 import { aCronjob, fates } from "../support/cronjobs.ts";
 import { type Machine, machine } from "./support/machine.ts";
@@ -148,7 +148,9 @@ describe("a crash", () => {
   test("between the decision and the start leaves a job that the next server starts", async () => {
     const the = machine();
     the.save(aCronjob());
-    const dies = await the.boot({ jobs: { start() {}, cancel: async () => {}, tidyUp: async () => {} } });
+    const dies = await the.boot({
+      jobs: { start() {}, startTogether() {}, cancel: async () => {}, tidyUp: async () => {} },
+    });
     await the.clock.pass(hour);
     await dies.stop();
     expect(fates(the.jobs())).toEqual(["11:00 waiting"]);
@@ -254,9 +256,11 @@ describe("while the job before is unfinished", () => {
     const the = machine();
     the.save(aCronjob({ concurrency: "replace" }));
     let asked = 0;
+    const start = (job: Job): void => the.store.saveJob({ ...job, status: "active", startedAt: job.dueAt });
     await the.boot({
       jobs: {
-        start: (job) => the.store.saveJob({ ...job, status: "active", startedAt: job.dueAt }),
+        start,
+        startTogether: (due) => due.forEach(start),
         async cancel() {
           asked += 1;
           throw new Failure("disk-full", "The disk is full.");

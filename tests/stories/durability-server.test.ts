@@ -28,13 +28,16 @@ test(`a server whose store meets errors of the disk as it deploys (${deployments
     const what = `error=${random.pick(["EIO", "ENOSPC"])}`;
     const fault = { calls, what, when: `${1 + random.below(most)}+${random.pick([10, 40])}` };
     const load = steadyLoad(standing.url, 4, 5);
-    const { errors, exitCode, output } = await deployWithErrors(standing, fault);
+    const log = join(temporaryFolder("calls"), "calls");
+    const files = storeFiles(join(standing.tool.home, "store.db"));
+    const { exitCode, output, alive } = await deployWith(standing, withFault({ files, log, ...fault }));
     const where = `seed ${seed + time}, ${JSON.stringify(fault)}: ${output}`;
     expect(await standing.faults(), where).toEqual([]);
     const { answered, failures } = await load.stop();
     expect(Object.fromEntries(failures), where).toEqual({});
     if (exitCode !== 0) expect(output).toMatch(/store/);
-    total.errors += errors;
+    expect(alive, where).toBe(true);
+    total.errors += injections(log);
     total.requests += answered;
     total.refused += exitCode === 0 ? 0 : 1;
   }
@@ -80,27 +83,38 @@ async function succeeds(tool: Bodywork, ...args: readonly string[]): Promise<voi
   expect(exitCode, stdout + stderr).toBe(0);
 }
 
-/** By a server whose store meets the fault. */
-async function deployWithErrors(
-  { tool, project, commit }: StandingService,
-  fault: { readonly calls: string; readonly what: string; readonly when: string },
-) {
-  const stopped = await tool.run("server", "stop");
-  expect(stopped.exitCode, stopped.stderr).toBe(0);
-  const log = join(temporaryFolder("calls"), "calls");
-  const [program = "", ...args] = [
-    ...withFault({ files: storeFiles(join(tool.home, "store.db")), log, ...fault }),
-    ...[process.execPath, main, "server", "run"],
-  ];
-  const server = spawn(program, args, {
-    env: { ...process.env, BODYWORK_HOME: tool.home },
-    stdio: "ignore",
-  });
+test("a server that may open hardly any files: it lives on, deployments fail in words or are done, services never notice", async (context) => {
+  const standing = await standingService({ trainSeconds: 0 });
+  const load = steadyLoad(standing.url, 2, 20);
+  const outcomes: string[] = [];
+  for (const limit of [30, 33, 36, 39, 42, 45, 48]) {
+    const before = ["/bin/sh", "-c", `ulimit -n ${limit} && exec "$@"`, "sh"];
+    const { exitCode, output, alive } = await deployWith(standing, before);
+    const where = `${limit} files: ${output}`;
+    console.log(where, exitCode, alive);
+    expect(alive, where).toBe(true);
+    expect(output, where).toMatch(/Deployment successful|Deployment failed --> |Error: /);
+    expect(output, where).not.toContain("Please report it");
+    outcomes.push(`${limit}: ${exitCode === 0 ? "done" : "failed"}`);
+  }
+  expect(outcomes.join(), "the limit was met").toContain("failed");
+  expect(await standing.faults()).toEqual([]);
+  expect(Object.fromEntries((await load.stop()).failures)).toEqual({});
+  tellCount(context, outcomes.join(", "));
+}, 240_000);
+
+/** By a server that is run so; `alive` when it was there at the end. */
+async function deployWith({ tool, project, commit }: StandingService, before: readonly string[]) {
+  await succeeds(tool, "server", "stop");
+  const [program = "", ...args] = [...before, process.execPath, main, "server", "run"];
+  const env = { ...process.env, BODYWORK_HOME: tool.home };
+  const server = spawn(program, args, { env, stdio: "ignore" });
   const gone = new Promise((resolve) => server.once("exit", resolve));
   await eventually(async () => (await tool.server()).running);
   await commit();
   const { exitCode, stdout, stderr } = await tool.run("create", "deployment", project.url);
+  const alive = server.exitCode === null && server.signalCode === null;
   await tool.run("server", "stop");
   await gone;
-  return { errors: injections(log), exitCode, output: stdout + stderr };
+  return { exitCode, output: stdout + stderr, alive };
 }

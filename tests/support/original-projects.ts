@@ -122,7 +122,7 @@ ${serving("/", 5000)}`,
   });
 }
 
-/** `bodywork-failing-test-project`: a batch stage that dies, and a stage that runs on failure. */
+/** `bodywork-failing-test-project`: a batch stage that fails, and a stage that runs on failure. */
 export function failingProject(): Promise<GitProject> {
   return repository("bodywork-failing-test-project", {
     "bodywork.yaml": original({
@@ -130,7 +130,8 @@ export function failingProject(): Promise<GitProject> {
       dag: "stage_1",
       pipeline: ["run_on_failure: on_fail_stage"],
       stages: {
-        stage_1: [...module("stage_1.py"), ...batch(60, 4)],
+        // No Python of today can have it: the stage fails by this before it fails by its code.
+        stage_1: [...module("stage_1.py"), "requirements: [numpy==1.19.1]", ...batch(60, 4)],
         on_fail_stage: [...module("on_fail_stage.py"), ...batch(60, 0)],
       },
     }),

@@ -22,6 +22,7 @@ import {
 import { printableText } from "../printable-text.ts";
 import { rule } from "../rule.ts";
 import { createRunProgress, type RunProgress } from "../run-progress.ts";
+import { orRefused } from "./refusal.ts";
 import {
   imageProblem,
   readCredentials,
@@ -67,7 +68,7 @@ async function deploy(input: CommandInput, context: CommandContext, onRelease: O
     }
     const order = { request, credentials, operations, input, context, interruption, onRelease };
     if (input.flag("dry-run")) return await printPlan(order);
-    if (input.flag("async")) return await createJob(order);
+    if (input.flag("async")) return await orRefused(input, io, () => createJob(order));
     return await deployAndFollow(order);
   } finally {
     interruption.dispose();

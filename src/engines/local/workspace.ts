@@ -4,6 +4,7 @@ import { dirname, join, posix } from "node:path";
 import { Failure } from "../../core/failure.ts";
 import type { Stage } from "../../core/project.ts";
 import type { TaskBase } from "../../core/run-state.ts";
+import { inputVariable, outputVariable } from "../../core/stage-variables.ts";
 import { resolveInside } from "../../lib/files.ts";
 import type { Artifacts } from "../../ports/artifacts.ts";
 import type { Source } from "../../ports/source.ts";
@@ -72,13 +73,10 @@ export function stageVariables(
 ): Record<string, string> {
   const { stage } = task;
   const outputs = Object.entries(stage.outputs).map(([name, path]): [string, string] => [
-    `BODYWORK_OUTPUT_${variableName(name)}`,
+    outputVariable(name),
     join(workspace.folder, path),
   ]);
-  const inputs = [...workspace.inputs].map(([name, path]): [string, string] => [
-    `BODYWORK_INPUT_${variableName(name)}`,
-    path,
-  ]);
+  const inputs = [...workspace.inputs].map(([name, path]): [string, string] => [inputVariable(name), path]);
   const bin = join(task.environment.folder, "bin");
   return {
     ...machine,
@@ -93,9 +91,4 @@ export function stageVariables(
     BODYWORK_STAGE: stage.name,
     ...Object.fromEntries([...outputs, ...inputs]),
   };
-}
-
-/** `raw-model` → `RAW_MODEL`. */
-function variableName(name: string): string {
-  return name.toUpperCase().replace(/[^A-Z0-9]/g, "_");
 }

@@ -397,17 +397,20 @@ describe("--async", () => {
     expect(stderr).not.toContain("inactive");
   });
 
-  test("exits with 1 when there is a job of that name already", async () => {
+  test("exits with 1 when there is a job of that name already, and says so on standard output", async () => {
     const parts: Parts = {
       operations: {
         createJob: async () => {
-          throw new Failure("already-exists", "Cannot create workflow-job=foo as it already exists");
+          throw new Failure("already-exists", "Cannot create workflow-job=foo as it already exists", {
+            hint: "Choose another name.",
+          });
         },
       },
     };
     expect(await run([...create, "--async", "--async-job-name=foo"], parts)).toMatchObject({
       exitCode: 1,
-      stderr: expect.stringContaining("Cannot create workflow-job=foo as it already exists"),
+      stdout: "Cannot create workflow-job=foo as it already exists\n",
+      stderr: expect.stringContaining("Choose another name."),
     });
   });
 });

@@ -124,8 +124,8 @@ export const behaviourSections: readonly CompatibilitySection[] = [
       ),
       changed(
         "a requirement that can't be had is the stage's failure",
-        "environments are made before any stage starts: nothing has been changed, and no failure stage runs",
-        shown.run("the failure stage does not run when nothing could start, nor when the run is cancelled"),
+        "environments are made before any stage starts: nothing has been changed; the failure stage runs",
+        shown.run("the failure stage runs when the requirements of another can't be had; no stage is begun"),
       ),
       changed(
         "a batch-only pipeline deletes its namespace",
