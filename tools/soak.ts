@@ -1,12 +1,14 @@
 /**
  * `npm run soak [-- SEED]`: runs the tests that draw by chance at their full length, one at a time, and writes what came
- * of it to docs/soak.md. They are those that use tests/support/soak.ts. Exits with 1 when anything failed.
+ * of it to docs/soak.md, and from that to docs/reliability.md. They are those that use tests/support/soak.ts. Exits with 1
+ * when anything failed.
  */
 
 import { existsSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
 import ts from "typescript";
+import { generate } from "./generators/reliability.ts";
 import { runJob } from "./setup.mjs";
 
 const root = dirname(import.meta.dirname);
@@ -19,6 +21,8 @@ interface Report {
   readonly testResults: readonly {
     readonly name: string;
     readonly assertionResults: readonly {
+      /** Of the groups that it is in. */
+      readonly ancestorTitles: readonly string[];
       readonly title: string;
       readonly status: string;
       readonly duration?: number | null;
@@ -50,6 +54,10 @@ async function main([given]: readonly string[]): Promise<number> {
     const report = JSON.parse(readFileSync(json, "utf8")) as Report;
     writeFileSync(page, pageOf(report, { seed, milliseconds: Date.now() - began }));
     process.stdout.write(`Written: ${relative(root, page)}\n`);
+    for (const [path, text] of await generate()) {
+      writeFileSync(join(root, path), text);
+      process.stdout.write(`Written: ${path}\n`);
+    }
     return exitCode;
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -87,8 +95,8 @@ ${testResults.map(sectionOf).join("")}`;
 
 function sectionOf({ name, assertionResults }: Report["testResults"][number]): string {
   const rows = assertionResults.map(
-    ({ title, status, duration, meta }) =>
-      `| ${cell(title)} | ${status} | ${durationOf(duration ?? 0)} | ${cell(meta?.counted ?? "")} |\n`,
+    ({ ancestorTitles, title, status, duration, meta }) =>
+      `| ${cell([...ancestorTitles, title].join(" "))} | ${status} | ${durationOf(duration ?? 0)} | ${cell(meta?.counted ?? "")} |\n`,
   );
   return `
 ## ${relative(root, name)}

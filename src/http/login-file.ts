@@ -76,7 +76,13 @@ export function readCertificates(file: string): string {
 
 function readPrivate(file: string): string | undefined {
   try {
-    if ((statSync(file).mode & 0o077) !== 0) {
+    const { mode, uid } = statSync(file);
+    if (process.getuid !== undefined && uid !== process.getuid()) {
+      throw new Failure("home-unsafe", `The login in ${file} belongs to another user.`, {
+        hint: "It may lead to another's server. Remove it, and log in again.",
+      });
+    }
+    if ((mode & 0o077) !== 0) {
       throw new Failure("home-unsafe", `Other users may read the token in ${file}.`, {
         hint: `chmod 600 '${file}', and make a new token if they may have.`,
       });

@@ -25,6 +25,8 @@ export interface PublicListenerOptions {
   readonly report: (text: string) => void;
   /** Milliseconds between two looks at the certificate's files; 10 s if left out. */
   readonly lookEvery?: number;
+  /** Milliseconds that a handshake of TLS may take; 10 s if left out. */
+  readonly handshakeTime?: number;
 }
 
 /** Connections at once, so that who opens many takes no more than this. */
@@ -38,7 +40,7 @@ const mostConnections = 1_000;
 export async function openPublicListener(
   options: PublicListenerOptions,
 ): Promise<PublicListener | undefined> {
-  const { settings, answer } = options;
+  const { settings, answer, handshakeTime: handshakeTimeout = 10_000 } = options;
   if (settings.listen === undefined) return undefined;
   checkApiSettings(settings);
   const { host, port } = splitAddress(settings.listen);
@@ -46,7 +48,7 @@ export async function openPublicListener(
   const server =
     certificate === undefined
       ? createHttpServer(limits, answer)
-      : createHttpsServer({ ...limits, ...certificate, minVersion: "TLSv1.2" }, answer);
+      : createHttpsServer({ ...limits, ...certificate, handshakeTimeout, minVersion: "TLSv1.2" }, answer);
   server.maxConnections = mostConnections;
   await listen(server, host, port, settings.listen);
   const stopWatching =
@@ -79,7 +81,7 @@ export function hostsOf({ hosts, listen }: ApiSettings): readonly string[] {
 }
 
 /** A request must arrive in time, headers first: nobody holds connections by being slow. */
-const limits = { headersTimeout: 20_000, requestTimeout: 60_000 };
+const limits = { headersTimeout: 20_000, requestTimeout: 60_000, connectionsCheckingInterval: 5_000 };
 
 interface Certificate {
   readonly cert: string;

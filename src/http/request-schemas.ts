@@ -3,6 +3,7 @@
 import { z } from "zod";
 
 import { SecretValue } from "../core/secret-value.ts";
+import { withoutCredentials } from "../core/url-credentials.ts";
 import type { RepositoryCredentials } from "../operations/operations.ts";
 
 /** Of a deployment, service, run, job, cronjob, group or secret. */
@@ -33,3 +34,19 @@ export const credentials = z.strictObject({ sshKey: z.string().max(65_536), keep
 export function credentialsOf(sent: z.output<typeof credentials>): RepositoryCredentials | undefined {
   return sent === undefined ? undefined : { sshKey: new SecretValue(sent.sshKey), keep: sent.keep };
 }
+
+/**
+ * A repository's address for the audit log, which has refused ones too: what is not of the form of an address may have a
+ * password or a token anywhere.
+ */
+export function auditedAddress(url: string): string {
+  const shown = withoutCredentials(url);
+  return addressForms.some((form) => form.test(shown)) ? shown : "an address of no known form";
+}
+
+const addressForms = [
+  /^https?:\/\/(\[[0-9a-f:.]+\]|[\w.-]+)(:\d{1,5})?\/[^?#\s\\]*$/i,
+  /^ssh:\/\/([\w.+~-]+@)?(\[[0-9a-f:.]+\]|[\w.-]+)(:\d{1,5})?\/[^?#\s\\]*$/i,
+  /^([\w.+~-]+@)?(\[[0-9a-f:.]+\]|[\w.-]+):[^@?#\s\\]+$/i,
+  /^file:\/\/\/[^@?#\s\\]+$/i,
+];

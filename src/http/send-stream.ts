@@ -36,10 +36,17 @@ export async function sendStream(
   out.writeHead(200, { ...reply.getHeaders(), "content-type": contentType } as OutgoingHttpHeaders);
   out.flushHeaders();
   let [sent, sentAtBeat, stalled] = [0, 0, 0];
+  const isAllowed = (): boolean => {
+    try {
+      return stillAllowed();
+    } catch {
+      return false; // A store that can't be read must not end the server, and lets nobody go on.
+    }
+  };
   const beating = setInterval(() => {
     stalled = out.writableNeedDrain && sent === sentAtBeat ? stalled + 1 : 0;
     sentAtBeat = sent;
-    if (!stillAllowed() || stalled >= mostStalledBeats) out.destroy();
+    if (!isAllowed() || stalled >= mostStalledBeats) out.destroy();
     else if (lines && !out.writableNeedDrain) out.write("\n");
   }, beat);
   try {

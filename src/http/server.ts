@@ -1,5 +1,10 @@
 import swagger from "@fastify/swagger";
-import Fastify, { type FastifyError, type FastifyInstance, type FastifyRequest } from "fastify";
+import Fastify, {
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+} from "fastify";
 import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from "fastify-type-provider-zod";
 
 import { asFailure, Failure } from "../core/failure.ts";
@@ -49,6 +54,8 @@ export interface Api {
   readonly routes: readonly ServedRoute[];
 }
 
+/** Characters that are said of what is wrong with a request. */
+const mostWords = 2_000;
 /** Milliseconds that a whole request may take to arrive. */
 const requestTime = 60_000;
 
@@ -63,6 +70,14 @@ export async function createApi(parts: ApiParts): Promise<Api> {
     exposeHeadRoutes: false,
     requestTimeout: requestTime,
     routerOptions: { maxParamLength: 1024 },
+    // What no route can be found for is not looked at further: who asks is not let in for it, and learns nothing.
+    frameworkErrors: (error, _request, reply: FastifyReply) => {
+      const failure = failureOf(error);
+      return reply
+        .header(versionHeader, parts.version)
+        .code(failureStatus(failure))
+        .send(failureBody(failure));
+    },
   });
   const callers = new WeakMap<FastifyRequest, Caller>();
   const audit = createAuditLog({ store: parts.access, now: parts.now, report: parts.report });
@@ -169,7 +184,8 @@ async function describe(app: FastifyInstance, version: string): Promise<void> {
 function failureOf(error: unknown): Failure {
   const { statusCode, message } = error as FastifyError;
   if (statusCode !== undefined && statusCode < 500) {
-    return new Failure("usage", `The request is not of the API's form: ${message}`);
+    // Of a document with a hundred thousand mistakes the first ones will do.
+    return new Failure("usage", `The request is not of the API's form: ${message.slice(0, mostWords)}`);
   }
   return asFailure(error);
 }

@@ -32,12 +32,14 @@ export async function* readLogs(
       { hint: `Stages of it: ${found.stages.join(", ")}.` },
     );
   }
+  const left = new AbortController();
   const read = async function* ({ reference, ...named }: NamedLog): AsyncIterable<LogText> {
-    const options = { tail: request.tail, follow: request.follow, signal };
+    const until = signal === undefined ? left.signal : AbortSignal.any([signal, left.signal]);
+    const options = { tail: request.tail, follow: request.follow, signal: until };
     for await (const text of parts.logs.read(reference, options)) yield { ...named, text };
   };
   if (request.follow) {
-    yield* merge(found.logs.map(read));
+    yield* merge(found.logs.map(read), () => left.abort());
   } else {
     for (const log of found.logs) yield* read(log);
   }
@@ -107,19 +109,48 @@ function neverRan(deployment: string, { read }: LogParts): Failure {
   });
 }
 
-/** Yields from all as they come. */
-async function* merge<T>(sources: readonly AsyncIterable<T>[]): AsyncIterable<T> {
+interface Answer<T> {
+  readonly iterator: AsyncIterator<T>;
+  readonly result: IteratorResult<T> | undefined;
+  readonly error?: unknown;
+}
+
+/**
+ * Yields from all as they come. `onLeave` must end those that wait, for each has a log open. Not by `Promise.race`: one that
+ * says nothing would remember everything that the others have said.
+ */
+async function* merge<T>(sources: readonly AsyncIterable<T>[], onLeave: () => void): AsyncIterable<T> {
   const iterators = sources.map((source) => source[Symbol.asyncIterator]());
-  const next = (index: number): Promise<{ index: number; result: IteratorResult<T> }> =>
-    (iterators[index] as AsyncIterator<T>).next().then((result) => ({ index, result }));
-  const waiting = new Map(iterators.map((_, index) => [index, next(index)]));
-  while (waiting.size > 0) {
-    const { index, result } = await Promise.race(waiting.values());
-    if (result.done === true) {
-      waiting.delete(index);
-    } else {
-      yield result.value;
-      waiting.set(index, next(index));
+  const answers: Answer<T>[] = [];
+  let wake = (): void => {};
+  const ask = async (iterator: AsyncIterator<T>): Promise<void> => {
+    try {
+      answers.push({ iterator, result: await iterator.next() });
+    } catch (error) {
+      answers.push({ iterator, result: undefined, error });
     }
+    wake();
+  };
+  let unended = iterators.length;
+  for (const iterator of iterators) void ask(iterator);
+  try {
+    while (unended > 0) {
+      const answer = answers.shift();
+      if (answer === undefined) {
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      } else if (answer.result === undefined) {
+        throw answer.error;
+      } else if (answer.result.done === true) {
+        unended -= 1;
+      } else {
+        yield answer.result.value;
+        void ask(answer.iterator);
+      }
+    }
+  } finally {
+    onLeave();
+    await Promise.allSettled(iterators.map((iterator) => iterator.return?.()));
   }
 }

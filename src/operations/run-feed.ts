@@ -9,7 +9,8 @@ interface OpenLog extends StageLog {
 
 /**
  * Brings what happens in runs to those who follow them: stored events first, then live ones, with the logs of the
- * stages between them. A follower that does not keep up loses the oldest log text, never an event.
+ * stages between them. For a follower that does not keep up logs are read no faster than it takes them; of text that is in
+ * no log it loses the oldest. It never loses an event.
  */
 export interface RunFeed {
   publish(runId: string, event: RunEvent): void;
@@ -21,6 +22,8 @@ export interface RunFeed {
 
 /** Log events that wait for one slow follower; older ones are dropped. */
 const maxWaitingLogs = 2_000;
+/** Events that wait for a follower while its logs are not read on: so many pieces of a log, of up to 64 KiB each. */
+const mostUnread = 16;
 
 export function createRunFeed(store: RunReader, logs: LogReader, now: () => Date): RunFeed {
   const followers = new Map<string, Set<Follower>>();
@@ -70,7 +73,7 @@ export function createRunFeed(store: RunReader, logs: LogReader, now: () => Date
           yield event;
         }
       } finally {
-        follower.end();
+        follower.leave();
         set.delete(follower);
         if (set.size === 0) followers.delete(runId);
       }
@@ -84,6 +87,8 @@ interface Follower {
   closeLog(reference: string): void;
   /** No more events come; what waits is still delivered, and so is the rest of the open logs. */
   end(): void;
+  /** Nobody takes anything any more. */
+  leave(): void;
   events(): AsyncIterable<RunEvent>;
 }
 
@@ -92,6 +97,8 @@ function createFollower(logs: LogReader, now: () => Date, signal: AbortSignal): 
   const tails = new Map<string, { readonly stop: AbortController; readonly done: Promise<void> }>();
   let wake: () => void = () => {};
   let ended = false;
+  let left = false;
+  let taken = Promise.withResolvers<void>();
   /** Events are delivered in order, each after the rest of the logs that were closed before it. */
   let inOrder: Promise<void> = Promise.resolve();
   const deliver = (event: RunEvent): void => {
@@ -102,7 +109,13 @@ function createFollower(logs: LogReader, now: () => Date, signal: AbortSignal): 
   const tail = async ({ node, source, reference }: OpenLog, stop: AbortSignal): Promise<void> => {
     for await (const text of logs.read(reference, { follow: true, signal: stop })) {
       deliver({ kind: "log", at: now().toISOString(), node, source, text });
+      while (waiting.length >= mostUnread && !left) await taken.promise;
+      if (left) return;
     }
+  };
+  const tellTaken = (): void => {
+    taken.resolve();
+    taken = Promise.withResolvers<void>();
   };
   const closeLog = (reference: string): void => {
     const open = tails.get(reference);
@@ -111,6 +124,14 @@ function createFollower(logs: LogReader, now: () => Date, signal: AbortSignal): 
     inOrder = inOrder.then(() => open.done);
   };
   signal.addEventListener("abort", () => wake(), { once: true });
+
+  const end = (): void => {
+    for (const reference of tails.keys()) closeLog(reference);
+    inOrder = inOrder.then(() => {
+      ended = true;
+      wake();
+    });
+  };
 
   return {
     push(event) {
@@ -123,17 +144,18 @@ function createFollower(logs: LogReader, now: () => Date, signal: AbortSignal): 
       tails.set(log.reference, { stop, done: tail(log, stop.signal).catch(() => {}) });
     },
     closeLog,
-    end() {
-      for (const reference of tails.keys()) closeLog(reference);
-      inOrder = inOrder.then(() => {
-        ended = true;
-        wake();
-      });
+    end,
+    leave() {
+      left = true;
+      waiting.length = 0;
+      end();
+      tellTaken();
     },
     async *events() {
       while (!signal.aborted) {
         const event = waiting.shift();
         if (event !== undefined) {
+          tellTaken();
           yield event;
         } else if (ended) {
           return;

@@ -7,7 +7,7 @@ import type { RevealedSecret, SecretActions } from "./operations.ts";
 
 /**
  * The verbs for secrets. Names are sanitised, as those of stages are; groups are taken as they are, or refused. `sweep`
- * removes versions that nothing needs: what was deleted should not be kept for longer.
+ * removes versions that nothing needs: what was deleted or replaced should not be kept for longer.
  */
 export function createSecretActions(
   secrets: Secrets,
@@ -20,8 +20,11 @@ export function createSecretActions(
       return secrets.create(group, sanitisedName(name), data);
     },
     async updateSecret(group, name, data) {
-      refuseProblems("Cannot update a secret.", [...nameProblems(group, name), ...dataProblems(data)]);
-      return secrets.update(group, sanitisedName(name), data);
+      const keys = reader.secrets({ group, name: sanitisedName(name) }).flatMap((secret) => secret.keys);
+      refuseProblems("Cannot update a secret.", [...nameProblems(group, name), ...dataProblems(data, keys)]);
+      const updated = secrets.update(group, sanitisedName(name), data);
+      sweep();
+      return updated;
     },
     async deleteSecret(group, name) {
       refuseProblems("Cannot delete a secret.", nameProblems(group, name));
@@ -50,6 +53,8 @@ export function createSecretActions(
 const longestName = 253;
 /** Bytes of a value; one variable may have 128 KiB on Linux. */
 const mostBytes = 64 * 1024;
+/** Keys of a secret: as many as anybody needs, and a list of secrets stays a list. */
+const mostKeys = 1_000;
 
 function refuseProblems(cannot: string, problems: readonly string[]): void {
   if (problems.length === 0) return;
@@ -73,6 +78,8 @@ function groupProblems(group: string): readonly string[] {
       ? "has characters that can't be printed"
       : undefined) ??
     (/[/\\]/.test(group) ? "has a slash" : undefined) ??
+    (group.isWellFormed() ? undefined : "has half a character") ??
+    (group === "__proto__" ? "is a name that JavaScript keeps for itself" : undefined) ??
     (group.trim() !== group ? "begins or ends with white space" : undefined);
   return problem === undefined ? [] : [`group ${JSON.stringify(group)}: ${problem}`];
 }
@@ -84,9 +91,12 @@ function placeProblem(name: string): string | undefined {
   return name.length > longestName ? `is longer than ${longestName} characters` : undefined;
 }
 
-function dataProblems(data: SecretData): readonly string[] {
+/** `kept`: keys that are there already. */
+function dataProblems(data: SecretData, kept: readonly string[] = []): readonly string[] {
   const entries = Object.entries(data);
   if (entries.length === 0) return ["data: there is none"];
+  const count = new Set([...kept, ...entries.map(([key]) => key)]).size;
+  if (count > mostKeys) return [`data: these are ${count} keys, and ${mostKeys} is the most`];
   return entries.flatMap(([key, value]) => {
     const text = value.reveal();
     const problems = [
@@ -97,6 +107,7 @@ function dataProblems(data: SecretData): readonly string[] {
       ...(text.includes("\0")
         ? ["its value has a NUL character, which no environment variable can have"]
         : []),
+      ...(text.isWellFormed() ? [] : ["its value has half a character, which no text in UTF-8 can have"]),
       ...(Buffer.byteLength(text) > mostBytes ? [`its value is longer than ${mostBytes} bytes`] : []),
     ];
     return problems.map((problem) => `key ${JSON.stringify(key)}: ${problem}`);

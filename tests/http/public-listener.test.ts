@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { copyFileSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { connect as connectTls } from "node:tls";
@@ -98,6 +98,25 @@ test("a certificate that is replaced is used for the next connections, one that 
   rmSync(join(home, "api.key"));
   while (log.length === 2) await sleep(5);
   expect(await shownTo(port)).toBe("two");
+});
+
+test("who connects and says nothing is cut off before the handshake", async () => {
+  const home = temporaryFolder("home");
+  makeCertificate(home, "a");
+  const { app } = await createApi(apiParts());
+  onTestFinished(() => app.close());
+  const opened = await openPublicListener({
+    settings: settings({ listen: "127.0.0.1:0", tls_cert: "a.crt", tls_key: "a.key" }),
+    home,
+    answer: app.routing,
+    report: () => {},
+    handshakeTime: 50,
+  });
+  onTestFinished(() => opened?.close());
+  const socket = connect(Number(new URL(opened?.address ?? "").port), "127.0.0.1");
+  onTestFinished(() => void socket.destroy());
+  socket.resume();
+  await new Promise<void>((resolve) => socket.once("close", () => resolve()));
 });
 
 test("listening beyond this machine without TLS is refused, unless it is said to be meant", async () => {

@@ -1,4 +1,4 @@
-import { chmodSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, statSync, writeFileSync } from "node:fs";
 import { createServer, type RequestListener } from "node:http";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -47,6 +47,16 @@ test("a login that others may read, or that is not whole, is refused rather than
   }
   expect(await logins.logout()).toBe(file);
   expect(readLogin(home)).toBeUndefined();
+});
+
+test.skipIf(process.getuid?.() !== 0)("a login that another user has put there is refused", () => {
+  const home = temporaryFolder("home");
+  const file = join(home, "login.json");
+  writeFileSync(file, JSON.stringify({ url: "https://a.test", token: "t", insecureHttp: false }), {
+    mode: 0o600,
+  });
+  chownSync(file, 65_534, 65_534);
+  expect(() => readLogin(home)).toThrow(expect.objectContaining({ code: "home-unsafe" }));
 });
 
 test("certificates are kept with the login as they were", async () => {

@@ -11,7 +11,7 @@ import { createServerAdmin } from "../../src/operations/server-admin.ts";
 import { aRun } from "../cli/support/records.ts";
 import { cuttingProxy, listening } from "./support/cutting-proxy.ts";
 import { testAdmin } from "./support/test-actions.ts";
-import { ask, bearing, localToken, testApi } from "./support/test-api.ts";
+import { apiParts, ask, bearing, localToken, testApi } from "./support/test-api.ts";
 
 test("a run is followed line by line, from where the follower is, to its end", async () => {
   const { promise: more, resolve: goOn } = Promise.withResolvers<void>();
@@ -151,6 +151,37 @@ test("who follows quietly hears a sign of life at every beat, and is not bothere
   const leave = new AbortController();
   setTimeout(() => leave.abort(), 100);
   expect(await collected(client().followRun("x", 0, leave.signal))).toEqual([]);
+});
+
+test("when the store can't be read any more what is followed ends, and the server goes on", async () => {
+  let damaged = false;
+  const { access } = apiParts();
+  const { api, client } = await testApi(
+    { followRun: quiet },
+    {
+      beat: 20,
+      access: {
+        ...access,
+        tokenOfHash() {
+          if (damaged) throw new Failure("store-damaged", "it is damaged");
+          return {
+            id: "1",
+            name: "ci",
+            scopes: ["read"],
+            createdAt: "",
+            expiresAt: undefined,
+            lastUsedAt: undefined,
+          };
+        },
+      },
+    },
+  );
+  const following = collected(client("bw_any").followRun("x", 0));
+  const ended = expect(following).rejects.toMatchObject({ code: "server-unreachable" });
+  await sleep(50);
+  damaged = true;
+  await ended;
+  expect((await ask(`${api}/healthz`)).status).toBe(200);
 });
 
 test("what an expired or revoked token follows ends within a beat", async () => {

@@ -306,7 +306,7 @@ test("jobs whose time has come together are on record as started at one moment, 
     }),
   });
   const jobs = server.store.decideDueTimes([
-    { cronjob, jobs: Array.from({ length: 20 }, (_, at) => due(at)) },
+    { cronjob: { ...cronjob, historyLimit: 20 }, jobs: Array.from({ length: 20 }, (_, at) => due(at)) },
   ]);
   server.jobs.startTogether(jobs);
   const started = server.store.jobs({ cronjob: "daily" });

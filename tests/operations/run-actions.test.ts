@@ -118,7 +118,7 @@ test("no more runs are carried out at once than the setting says; the others are
   expect(waiting.map(({ status }) => status)).toEqual(["queued", "queued", "queued", "queued"]);
   // One that is cancelled ends without a slot.
   await server.actions.cancelRun(ids[3] ?? "", "nobody needs it");
-  expect(await server.finished(ids[3] ?? "")).toMatchObject({ status: "cancelled", waitingFor: undefined });
+  expect((await server.finished(ids[3] ?? "")).status).toBe("cancelled");
 
   the.machine.release("a");
   const runs = await Promise.all([...ids, asked].map((id) => server.finished(id)));

@@ -14,26 +14,37 @@ const never = new AbortController().signal;
 function growingLogs() {
   const texts = new Map<string, string[]>();
   const waiting = new Set<() => void>();
+  let [given, readers] = [0, 0];
   const logs: LogReader = {
     async *read(reference, { signal }) {
-      for (let at = 0; ; ) {
-        const text = texts.get(reference)?.[at];
-        if (text !== undefined) {
-          at += 1;
-          yield text;
-        } else if (signal?.aborted) {
-          return;
-        } else {
-          await new Promise<void>((resolve) => {
-            waiting.add(resolve);
-            signal?.addEventListener("abort", () => resolve(), { once: true });
-          });
+      readers += 1;
+      try {
+        for (let at = 0; ; ) {
+          const text = texts.get(reference)?.[at];
+          if (text !== undefined) {
+            at += 1;
+            given += 1;
+            yield text;
+          } else if (signal?.aborted) {
+            return;
+          } else {
+            await new Promise<void>((resolve) => {
+              waiting.add(resolve);
+              signal?.addEventListener("abort", () => resolve(), { once: true });
+            });
+          }
         }
+      } finally {
+        readers -= 1;
       }
     },
   };
   return {
     logs,
+    /** Texts that were read, by all readers. */
+    read: () => given,
+    /** Readers that have not ended. */
+    readers: () => readers,
     write(reference: string, ...added: readonly string[]) {
       texts.set(reference, [...(texts.get(reference) ?? []), ...added]);
       for (const wake of waiting) wake();
@@ -124,18 +135,18 @@ test("whoever comes while a stage runs gets its log from the beginning", async (
   expect(await following).toEqual(["first\n", "second\n", "succeeded"]);
 });
 
-test("one that does not keep up loses the oldest log text, with a mark in its place, and no event", async () => {
-  const { logs, write } = growingLogs();
-  const { feed, recorder } = startedRun(logs);
-  const close = recorder.tellLog("train", "attempt 1", "log");
-  write("log", "begun\n");
+test("one that does not keep up loses the oldest text of what is in no log, with a mark in its place, and no event", async () => {
+  const { feed, recorder } = startedRun(growingLogs().logs);
+  recorder.notice("info", "begun");
   const texts: string[] = [];
   for await (const event of feed.subscribe(recorder.run.id, 0, never)) {
     texts.push(textOf(event));
-    if (texts.length !== 1) continue;
-    write("log", ...Array.from({ length: 5_000 }, (_, index) => `${index}\n`));
+    if (texts.length !== 2) {
+      if (texts.length === 1) setImmediate(() => recorder.tellText("train", "install", "first\n"));
+      continue;
+    }
+    for (let index = 0; index < 5_000; index++) recorder.tellText("train", "install", `${index}\n`);
     for (let index = 0; index < 100; index++) recorder.notice("info", `event ${index}`);
-    close();
     recorder.update({ status: "succeeded" });
     await settled();
   }
@@ -145,6 +156,41 @@ test("one that does not keep up loses the oldest log text, with a mark in its pl
   expect(texts.filter((text) => text.includes("left out"))).toHaveLength(1);
   expect(texts.filter((text) => text.startsWith("event "))).toHaveLength(100);
   expect(texts.at(-1)).toBe("succeeded");
+});
+
+test("a log is read no faster than its follower takes it, and comes whole", async () => {
+  const { logs, write, read } = growingLogs();
+  const { feed, recorder } = startedRun(logs);
+  const close = recorder.tellLog("train", "attempt 1", "log");
+  write("log", "begun\n");
+  const texts: string[] = [];
+  for await (const event of feed.subscribe(recorder.run.id, 0, never)) {
+    texts.push(textOf(event));
+    if (texts.length !== 1) continue;
+    write("log", ...Array.from({ length: 5_000 }, (_, index) => `${index}\n`));
+    recorder.notice("info", "event");
+    close();
+    recorder.update({ status: "succeeded" });
+    await settled();
+    expect(read()).toBeLessThan(30);
+  }
+  const lines = texts.filter((text) => /^\d+\n$/.test(text));
+  expect(lines).toEqual(Array.from({ length: 5_000 }, (_, index) => `${index}\n`));
+  expect(texts.at(-1)).toBe("succeeded");
+});
+
+test("the logs of a follower that leaves in the middle are let go of", async () => {
+  const { logs, write, read, readers } = growingLogs();
+  const { feed, recorder } = startedRun(logs);
+  recorder.tellLog("train", "attempt 1", "log");
+  write("log", ...Array.from({ length: 5_000 }, (_, index) => `${index}\n`));
+  for await (const _event of feed.subscribe(recorder.run.id, 0, never)) {
+    await settled();
+    break;
+  }
+  await settled();
+  expect(readers()).toBe(0);
+  expect(read()).toBeLessThan(30);
 });
 
 test("a log that can't be read does not end the feed", async () => {

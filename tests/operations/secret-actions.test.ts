@@ -55,6 +55,27 @@ test("what was deleted is swept at once, but for what is still in use", async ()
   expect(secrets.reveal({ ...used, key: "K" }).reveal()).toBe("1");
 });
 
+test("so is the version before an update", async () => {
+  const secrets = fakeSecrets();
+  const before = secrets.set("dev", "db", { K: "1" });
+  const { updateSecret } = createSecretActions(secrets, secrets, () => secrets.sweep([]));
+  await updateSecret("dev", "db", concealed({ K: "2" }));
+  expect(() => secrets.reveal({ ...before, key: "K" })).toThrow("no version 1");
+  expect(secrets.read("dev", "db")?.K?.reveal()).toBe("2");
+});
+
+test("a secret has a thousand keys at most, those from before an update included", async () => {
+  const { secrets, updateSecret } = actions();
+  const keys = (first: number, count: number) =>
+    Object.fromEntries(Array.from({ length: count }, (_, index) => [`K${first + index}`, "v"]));
+  secrets.set("dev", "db", keys(0, 999));
+  await expect(updateSecret("dev", "db", concealed(keys(998, 3)))).rejects.toMatchObject({
+    code: "usage",
+    details: [expect.stringContaining("these are 1001 keys")],
+  });
+  expect((await updateSecret("dev", "db", concealed(keys(998, 2)))).keys).toHaveLength(1_000);
+});
+
 describe("what can't be is refused", () => {
   const names: readonly (readonly [group: string, name: string, problem: string])[] = [
     ["", "db", 'group "": is empty'],
@@ -64,6 +85,8 @@ describe("what can't be is refused", () => {
     ["a\tb", "db", "can't be printed"],
     [" dev", "db", "begins or ends with white space"],
     ["..", "db", 'group "..": is a place in a path'],
+    ["a\ud800", "db", "has half a character"],
+    ["__proto__", "db", "keeps for itself"],
     ["dev", "", 'name "": is empty'],
     ["dev", "  ", 'name "  ": is empty'],
     ["dev", "___", 'name "___": has no letter and no digit'],
@@ -92,6 +115,11 @@ describe("what can't be is refused", () => {
     [{ PÄSS: "x" }, "is no name of an environment variable"],
     [{ KEY: "" }, 'key "KEY": its value is empty'],
     [{ KEY: "a\0b" }, "has a NUL character"],
+    [{ KEY: "a\udc00b" }, "has half a character"],
+    [
+      Object.fromEntries(Array.from({ length: 1_001 }, (_, index) => [`K${index}`, ""])),
+      "these are 1001 keys",
+    ],
     [{ KEY: "é".repeat(33_000) }, "is longer than 65536 bytes"],
   ];
   test.each(data)("data that no variable can have (%#)", async (given, problem) => {

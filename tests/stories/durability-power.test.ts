@@ -7,7 +7,7 @@ import { needStrace } from "../support/strace.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 import { acknowledged, lost, runWriter } from "./support/store-writer-runs.ts";
 
-const cuts = times(60, 2_000);
+const cuts = times(60, 1_000);
 
 test(`the power cut at any moment (${cuts} times), with what was not synced half written or not at all: no acknowledged row is lost`, {
   timeout: 1_200_000,

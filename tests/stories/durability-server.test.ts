@@ -11,7 +11,7 @@ import { temporaryFolder } from "../support/temporary.ts";
 import { type StandingService, standingService } from "./support/standing-service.ts";
 
 const main = join(import.meta.dirname, "..", "..", "src", "main.ts");
-const deployments = times(2, 60);
+const deployments = times(2, 30);
 
 test(`a server whose store meets errors of the disk as it deploys (${deployments} times): the run that was accepted goes on to its end, and nobody notices`, {
   timeout: 120_000 + deployments * 60_000,
@@ -87,17 +87,16 @@ test("a server that may open hardly any files: it lives on, deployments fail in 
   const standing = await standingService({ trainSeconds: 0 });
   const load = steadyLoad(standing.url, 2, 20);
   const outcomes: string[] = [];
-  for (const limit of [30, 33, 36, 39, 42, 45, 48]) {
+  for (const limit of [33, 36, 42]) {
     const before = ["/bin/sh", "-c", `ulimit -n ${limit} && exec "$@"`, "sh"];
     const { exitCode, output, alive } = await deployWith(standing, before);
     const where = `${limit} files: ${output}`;
-    console.log(where, exitCode, alive);
     expect(alive, where).toBe(true);
-    expect(output, where).toMatch(/Deployment successful|Deployment failed --> |Error: /);
+    expect(output, where).toMatch(/Deployment (successful|failed --> )|Error: /);
     expect(output, where).not.toContain("Please report it");
-    outcomes.push(`${limit}: ${exitCode === 0 ? "done" : "failed"}`);
+    outcomes.push(`with ${limit} it ${exitCode === 0 ? "was done" : "failed"}`);
   }
-  expect(outcomes.join(), "the limit was met").toContain("failed");
+  expect(outcomes.join(), "the limits were met").toContain("failed");
   expect(await standing.faults()).toEqual([]);
   expect(Object.fromEntries((await load.stop()).failures)).toEqual({});
   tellCount(context, outcomes.join(", "));

@@ -178,6 +178,18 @@ sys.exit(${exitCode})
   }
 }, 120_000);
 
+test("when what is lost is the answer whether a run is accepted, that is not called a failed deployment: it goes on", async () => {
+  const proxy = await cuttingProxy(portOf(machine.url), () => 0);
+  const token = await machine.token("cut-off", "--scope", "deploy");
+  const client = machine.client({ BODYWORK_SERVER: proxy.api, BODYWORK_TOKEN: token });
+  const project = await projectOf(printing("cut-off", ""));
+  const asked = await client.run("create", "deployment", project.url);
+  expect(asked.exitCode).toBe(1);
+  expect(asked.stdout).not.toContain("Deployment failed");
+  expect(asked.stderr).toContain("If the run was accepted all the same, it goes on.");
+  await eventually(async () => (await machine.tool.runs())[0]?.status === "succeeded");
+}, 60_000);
+
 test("a server that is killed, and one that is stopped, and started again does not end what is followed from afar", async () => {
   const client = await clientWith("--scope", "deploy");
   const [first, second] = [gate(), gate()];

@@ -137,7 +137,7 @@ test("no secret in any form is in a file, an answer of the API, a command line o
   const failed = await run("create", "deployment", repository.url);
   expect(failed.exitCode).toBe(1);
   expect(failed.stdout).toContain("RuntimeError: cannot log in with");
-  expect(failed.stdout).toMatch(/^tell \| told: .*train.*failed/m);
+  expect(failed.stdout).toContain('told: Stage "train" failed: exit 1');
   const asJob = ["--async", "--async-job-name", "once", "--retries", "0"];
   await done(run("create", "deployment", repository.url, ...asJob));
   await eventually(async () => (await jobsOf("deployments", "--async"))[0]?.status === "failed", 60);

@@ -21,6 +21,9 @@ const writing = [
   "addJob",
   "saveJob",
   "removeJob",
+  "saveCronjob",
+  "removeCronjob",
+  "decideDueTimes",
 ] as const;
 
 /**

@@ -1,4 +1,4 @@
-import type { Failure } from "../../core/failure.ts";
+import { Failure } from "../../core/failure.ts";
 import type { DeployRequest, Run } from "../../core/run-state.ts";
 import { withoutCredentials } from "../../core/url-credentials.ts";
 import type { Operations, RepositoryCredentials } from "../../operations/operations.ts";
@@ -22,7 +22,6 @@ import {
 import { printableText } from "../printable-text.ts";
 import { rule } from "../rule.ts";
 import { createRunProgress, type RunProgress } from "../run-progress.ts";
-import { orRefused } from "./refusal.ts";
 import {
   imageProblem,
   readCredentials,
@@ -30,6 +29,7 @@ import {
   tellInactiveOptions,
   withWholePath,
 } from "./deploy-request.ts";
+import { orRefused } from "./refusal.ts";
 
 /**
  * `create deployment`: has the server carry a run out and follows it. 0 only when the run succeeded; 130 when a second
@@ -186,9 +186,19 @@ async function accept(order: Order): Promise<{ readonly runId: string } | "refus
   try {
     return await operations.deploy(request, credentials);
   } catch (error) {
-    refuse(withWholePath(error, request.url, context.io), resultStream(input, context.io));
+    const failure = withWholePath(error, request.url, context.io);
+    if (failure.code === "server-unreachable") throw mayBeAccepted(failure);
+    refuse(failure, resultStream(input, context.io));
     return "refused";
   }
+}
+
+/** The answer may have been lost, and not the question. */
+function mayBeAccepted({ code, message, cause }: Failure): Failure {
+  return new Failure(code, message, {
+    hint: "If the run was accepted all the same, it goes on. See with: bodywork get runs",
+    cause,
+  });
 }
 
 /** Says why it is refused; to a program, as any failure is said. */

@@ -49,7 +49,11 @@ export function adminRoutes(admin: ServerAdmin): readonly Route[] {
       summary: "Revoke a token: it is refused from its next request on",
       params: idParams,
       response: found,
-      audit: { what: "revoke token", on: ({ params }) => `token ${params.id}` },
+      // Somebody may give the token itself in place of its id.
+      audit: {
+        what: "revoke token",
+        on: ({ params }) => (/^[0-9a-f]{8}$/.test(params.id) ? `token ${params.id}` : "no id of a token"),
+      },
       json: ({ params }) => admin.revokeToken(params.id),
     }),
     route({

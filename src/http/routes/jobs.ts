@@ -1,8 +1,8 @@
 import { z } from "zod";
 
-import { withoutCredentials } from "../../core/url-credentials.ts";
 import type { Operations } from "../../operations/operations.ts";
 import {
+  auditedAddress,
   credentials,
   credentialsOf,
   deployRequest,
@@ -27,7 +27,7 @@ export function jobRoutes(operations: Operations): readonly Route[] {
         credentials,
       }),
       status: 201,
-      audit: { what: "create job", on: ({ body }) => withoutCredentials(body.request.url) },
+      audit: { what: "create job", on: ({ body }) => auditedAddress(body.request.url) },
       json: ({ body: { name, request, retries, credentials } }) =>
         operations.createJob({ name, request, retries }, credentialsOf(credentials)),
     }),

@@ -1,8 +1,8 @@
 import { z } from "zod";
 
-import { withoutCredentials } from "../../core/url-credentials.ts";
 import type { Operations } from "../../operations/operations.ts";
 import {
+  auditedAddress,
   credentials,
   credentialsOf,
   deployRequest,
@@ -25,7 +25,7 @@ export function runRoutes(operations: Operations): readonly Route[] {
       body: deployBody,
       response: z.object({ runId: z.string() }),
       status: 202,
-      audit: { what: "deploy", on: ({ body }) => withoutCredentials(body.request.url) },
+      audit: { what: "deploy", on: ({ body }) => auditedAddress(body.request.url) },
       json: ({ body }) => operations.deploy(body.request, credentialsOf(body.credentials)),
     }),
     route({
