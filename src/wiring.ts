@@ -484,7 +484,7 @@ async function serve(
   process.on("SIGHUP", () => {}); // A closed terminal does not end it.
   // Standard output is the server's log.
   const log = createServerLog(createCappedLog(1, join(home, "server.log")));
-  await runServer({
+  const server = runServer({
     home,
     version: about.version,
     listen,
@@ -504,6 +504,12 @@ async function serve(
     },
     ended: ended.signal,
     report: log.notice,
+  });
+  await server.catch(async (error: unknown) => {
+    // The command that has started it tells its user so.
+    const { asFailure } = await import("./core/failure.ts");
+    log.notStarted(asFailure(error));
+    throw error;
   });
   return 0;
 }

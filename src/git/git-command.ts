@@ -28,7 +28,7 @@ export interface GitCall {
 /**
  * Runs git on a mirror with nothing but what is said here: no configuration of the system, the user or a template, no
  * hooks, filters, helpers, submodules or maintenance, no other protocol, no questions. What it did is in the result.
- * Fails: git-missing.
+ * Fails: git-missing, repository-unreachable (the machine can't run it now).
  */
 export async function runGit(machine: GitMachine, call: GitCall): Promise<CommandResult> {
   const dir = call.gitDir === undefined ? [] : [`--git-dir=${call.gitDir}`];
@@ -51,7 +51,7 @@ export async function runUsersGit(machine: GitMachine, call: GitCall): Promise<C
 
 /**
  * The oldest git that we use: from 2.32 on its configuration can be replaced by variables (GIT_CONFIG_COUNT,
- * GIT_CONFIG_GLOBAL), on which our isolation rests. Fails: git-missing.
+ * GIT_CONFIG_GLOBAL), on which our isolation rests. Fails as `runGit` does.
  */
 export async function requireGit(machine: GitMachine): Promise<void> {
   const { stdout } = await runGit(machine, { args: ["--version"] });
@@ -78,6 +78,11 @@ async function run(
     ...(call.maxOutput === undefined ? {} : { maxOutput: call.maxOutput }),
   });
   if (result.startError === undefined) return result;
+  if (!["ENOENT", "EACCES"].includes(result.startError)) {
+    throw new Failure("repository-unreachable", `Cannot run git: ${result.startError}.`, {
+      hint: "The machine is short of processes, file handles or memory. Try again.",
+    });
+  }
   throw new Failure("git-missing", `Cannot run git: ${result.startError}. git is not available.`, {
     hint: "Install git 2.32 or newer, and have it on PATH.",
   });

@@ -45,7 +45,7 @@ export async function openRemote(
   signal: AbortSignal,
 ): Promise<Remote> {
   const { machine } = parts;
-  const endsAt = Date.now() + parts.fetchTimeoutSeconds * 1000;
+  const endsAt = performance.now() + parts.fetchTimeoutSeconds * 1000;
   const acceptedHostsFile = join(machine.folder, "known_hosts");
   const isHttp = url.protocol === "http" || url.protocol === "https";
   const tried = new Set<FetchTrouble>();
@@ -113,7 +113,7 @@ export async function openRemote(
         gitDir: mirror,
         args,
         ...reachRemote(url, access, call.path),
-        timeout: Math.max(1, endsAt - Date.now()),
+        timeout: Math.max(1, endsAt - performance.now()),
         signal: AbortSignal.any([signal, size.signal]),
       });
       signal.throwIfAborted();

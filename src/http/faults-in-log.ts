@@ -1,3 +1,4 @@
+import { Failure, type FailureCode, failureCatalogue } from "../core/failure.ts";
 import { printable } from "../core/printable.ts";
 
 /**
@@ -12,10 +13,25 @@ export function faultsInLog(text: string): readonly string[] {
   });
 }
 
+/** Why a server could not start, when it is for the user to mend: it has said so itself. */
+export function startFailureIn(text: string): Failure | undefined {
+  const last = text
+    .split("\n")
+    .map(entryOf)
+    .findLast((entry) => entry?.level === "fatal");
+  if (last?.code === undefined || !(last.code in failureCatalogue)) return undefined;
+  const { code, msg, hint, details = [] } = last;
+  const failure = new Failure(code, msg, { hint, details });
+  return failure.kind === "bug" ? undefined : failure;
+}
+
 interface LogEntry {
   readonly level: string;
   readonly msg: string;
   readonly stack?: string;
+  readonly code?: FailureCode;
+  readonly hint?: string;
+  readonly details?: readonly string[];
 }
 
 /** Undefined for a line that is no entry of ours. */

@@ -7,7 +7,7 @@ import { jsonIfThere, textIfThere } from "../lib/read-if-there.ts";
 import { spawnDetached } from "../lib/spawn-detached.ts";
 import type { ServerControl, ServerStatus } from "../operations/operations.ts";
 import { createClient, type ServerClient } from "./client.ts";
-import { faultsInLog } from "./faults-in-log.ts";
+import { faultsInLog, startFailureIn } from "./faults-in-log.ts";
 import { checkHome, prepareHome } from "./prepare-home.ts";
 import { compareVersions } from "./version-rule.ts";
 
@@ -86,6 +86,19 @@ export function createServerControl(parts: ServerControlParts): LocalServer {
     }
   };
 
+  /** One that is just starting is waited for: it could not be told anything yet. */
+  const findStarted = async (): Promise<Found | undefined> => {
+    for (const deadline = performance.now() + startTime; ; await parts.sleep(25)) {
+      const found = await find();
+      const { pid, api } = readServerFile(home) ?? {};
+      if (found !== undefined || api !== undefined || !isAlive(pid)) return found;
+      if (performance.now() < deadline) continue;
+      throw new Failure("timed-out", `The server (process ${pid}) starts, and does not answer.`, {
+        hint: `See its log: ${join(home, "server.log")}, and end it with: kill ${pid}`,
+      });
+    }
+  };
+
   const start = async (): Promise<Found> => {
     const found = await find();
     if (found !== undefined) {
@@ -127,7 +140,8 @@ export function createServerControl(parts: ServerControlParts): LocalServer {
       if (!isAlive(pid) && !isAlive(readServerFile(home)?.pid)) {
         const text = textIfThere(log) ?? "";
         // A log that got shorter has begun anew.
-        throw endedAtOnce(faultsInLog(text.length < before ? text : text.slice(before)), log);
+        const said = text.length < before ? text : text.slice(before);
+        throw startFailureIn(said) ?? endedAtOnce(faultsInLog(said), log);
       }
     }
     throw new Failure("timed-out", `The server did not answer within ${startTime / 1000} s.`, {
@@ -156,7 +170,7 @@ export function createServerControl(parts: ServerControlParts): LocalServer {
     start: async ({ listen }) => untilServicesAreBack(await ready(listen)),
     async stop({ services }) {
       // Services can only be stopped by a server that knows them.
-      const found = services ? await start() : await find();
+      const found = services ? await start() : await findStarted();
       if (found === undefined) return stopped();
       await end(found, services);
       return stopped();

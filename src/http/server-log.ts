@@ -1,6 +1,6 @@
 import { type Logger, pino, stdTimeFunctions } from "pino";
 
-import { asFailure } from "../core/failure.ts";
+import { asFailure, type Failure } from "../core/failure.ts";
 import { finishedJobStatuses, type Job } from "../core/job-state.ts";
 import { finishedRunStatuses, type Run, type ServiceStatus } from "../core/run-state.ts";
 import type { LogOutput } from "../lib/capped-log.ts";
@@ -14,6 +14,8 @@ import type { AuditEntry } from "../ports/access-store.ts";
  */
 export interface ServerLog {
   started(server: { readonly version: string; readonly ingress: string | undefined }): void;
+  /** The server ends before it has begun. */
+  notStarted(failure: Failure): void;
   stopped(): void;
   /** Of `watchStore`: runs accepted and ended, due times, jobs, services restarted, tokens refused. */
   observe(news: StoreNews): void;
@@ -30,6 +32,7 @@ export function createServerLog(output: LogOutput): ServerLog {
   );
   return {
     started: (server) => log.info(server, "The server has started."),
+    notStarted: ({ code, message, hint, details }) => log.fatal({ code, hint, details }, message),
     stopped: () => log.info("The server ends."),
     observe(news) {
       if (news.kind === "run") tellRun(log, news.run);

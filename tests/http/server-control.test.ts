@@ -49,6 +49,17 @@ test("looking starts nothing; starting starts one that the next command finds; s
   expect(logOf(home)).toBe("ended\n");
 }, 60_000);
 
+test("a server that is just starting is waited for, and then stopped", async () => {
+  const home = temporaryFolder("home");
+  const starting = control(home, { start: "1000" }).start({});
+  const outcome = starting.catch((error: unknown) => error);
+  while (!existsSync(join(home, "server.json"))) await sleep(10);
+  const { pid }: { pid: number } = JSON.parse(readFileSync(join(home, "server.json"), "utf8"));
+  expect((await control(home).stop({ services: false })).running).toBe(false);
+  expect(isAlive(pid)).toBe(false);
+  await outcome;
+}, 60_000);
+
 test("services are stopped when asked, by a server that is started for it when none runs", async () => {
   const home = temporaryFolder("home");
   const server = control(home);

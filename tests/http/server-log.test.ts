@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { Failure } from "../../src/core/failure.ts";
-import { faultsInLog } from "../../src/http/faults-in-log.ts";
+import { faultsInLog, startFailureIn } from "../../src/http/faults-in-log.ts";
 import { createServerLog, type ServerLog } from "../../src/http/server-log.ts";
 import { aJob, aRun, aService } from "../store/records.ts";
 
@@ -128,4 +128,19 @@ test("a log that tells no fault shows nothing: the server was killed", () => {
     log.stopped();
   });
   expect(faultsInLog(`${lines.join("\n")}\n`)).toEqual([]);
+});
+
+test("what kept a server from starting is a failure again for the command that has started it; our own faults are not", () => {
+  const damaged = new Failure("store-damaged", "Cannot use the store.", {
+    hint: "Bring back a backup.",
+    details: ["page 3"],
+  });
+  const lines = linesOf((log) => {
+    log.fault("A job", new Failure("disk-full", "no room"));
+    log.notStarted(damaged);
+  });
+  expect(startFailureIn(["of Node itself", ...lines].join("\n"))).toEqual(damaged);
+  const ours = linesOf((log) => log.notStarted(new Failure("internal", "undefined is not a function")));
+  expect(startFailureIn([...lines, ...ours].join("\n"))).toBeUndefined();
+  expect(startFailureIn("Error: not ours\n")).toBeUndefined();
 });

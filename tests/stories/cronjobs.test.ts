@@ -11,6 +11,9 @@ import { processesBelow } from "../support/orphans.ts";
 import { batch, projectFile, trainAndServe } from "../support/pipelines.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
+const main = join(import.meta.dirname, "..", "..", "src", "main.ts");
+const preload = new URL("../support/crash-steps.ts", import.meta.url).href;
+
 /** A user whose machine's clock is ours to set. */
 interface Story {
   readonly tool: Bodywork;
@@ -33,6 +36,7 @@ async function story(context: TestContext, start: string, settings = ""): Promis
   const tool = bodywork(clock.variables);
   mkdirSync(tool.home, { recursive: true, mode: 0o700 });
   writeFileSync(join(tool.home, "settings.yaml"), settings);
+  await startServer(tool, clock);
   // It exists to be changed.
   const waker = await makeProject({ files: batchOnly("waker", ""), path: temporaryFolder("project") });
   const create: Story["create"] = async (name, project, ...options) => {
@@ -143,7 +147,7 @@ test("a server that was stopped over three due times says of each that it was mi
   }
   await done(tool, "server", "stop");
   clock.set(at("12:20:00"));
-  await done(tool, "server", "start");
+  await startServer(tool, clock);
   await become("latest", ["10:00 missed: no server ran", "11:00 missed: no server ran", "12:00 succeeded"]);
   await become("none", [
     "10:00 missed: no server ran",
@@ -198,7 +202,7 @@ test("a clock that is set back by an hour fires nothing twice, and the next due 
   // A new server knows only what is on record.
   await done(tool, "server", "stop");
   clock.set(at("09:59:58"));
-  await done(tool, "server", "start");
+  await startServer(tool, clock);
   await eventually(async () => clock.now().toISOString() > at("10:00:01"));
   await setClock("10:59:58");
   await become("once", ["10:00 succeeded", "11:00 succeeded"]);
@@ -219,11 +223,11 @@ test("a server killed anywhere between the decision of a due time and the start 
     await done(tool, "server", "stop");
     const due = `${String(index + 1).padStart(2, "0")}:00`;
     clock.set(new Date(Date.parse(at(`${due}:00`)) - 20_000).toISOString());
-    const { steps, killed } = await dyingServer(tool, clock, after);
+    const { steps, gone } = await startServer(tool, clock, after);
     clock.set(at(`${due}:00`));
-    await killed;
+    await gone;
     lastSteps.push(steps().at(-1) ?? "");
-    await done(tool, "server", "start");
+    await startServer(tool, clock);
     const where = `killed after step ${after}: ${lastSteps.at(-1)}`;
     const job = await eventually(async () => {
       const [newest] = await jobs("one");
@@ -242,31 +246,35 @@ test("a server killed anywhere between the decision of a due time and the start 
   expect(lastSteps.join("\n")).toContain("INSERT INTO runs: queued");
 }, 400_000);
 
-/** A server that dies after so many durable steps from now on. */
-async function dyingServer(
+/**
+ * The server in the foreground, for one that a command starts is given nothing of the test's clock. With `crashAfter` it
+ * dies after so many durable steps from now on, which are in `steps`.
+ */
+async function startServer(
   tool: Bodywork,
   clock: FakeTime,
-  after: number,
-): Promise<{ readonly steps: () => readonly string[]; readonly killed: Promise<unknown> }> {
+  crashAfter?: number,
+): Promise<{ readonly steps: () => readonly string[]; readonly gone: Promise<unknown> }> {
   const file = join(temporaryFolder("steps"), "steps");
-  const preload = new URL("../support/crash-steps.ts", import.meta.url).href;
-  const main = join(import.meta.dirname, "..", "..", "src", "main.ts");
-  const server = spawn(process.execPath, ["--import", preload, main, "server", "run"], {
+  const crashes = crashAfter === undefined ? [] : ["--import", preload];
+  const server = spawn(process.execPath, [...crashes, main, "server", "run"], {
     env: {
       ...process.env,
       ...clock.variables,
       BODYWORK_HOME: tool.home,
-      CRASH_AFTER: String(after),
+      CRASH_AFTER: String(crashAfter),
       CRASH_STEPS: file,
     },
     stdio: "ignore",
   });
   onTestFinished(() => void server.kill("SIGKILL"));
-  const killed = new Promise((resolve) => server.once("exit", resolve));
+  const gone = new Promise((resolve) => server.once("exit", resolve));
   await eventually(async () => (await tool.server()).pid === server.pid);
-  server.kill("SIGUSR2");
-  await eventually(async () => existsSync(file));
-  return { steps: () => readFileSync(file, "utf8").trim().split("\n"), killed };
+  if (crashAfter !== undefined) {
+    server.kill("SIGUSR2");
+    await eventually(async () => existsSync(file));
+  }
+  return { steps: () => readFileSync(file, "utf8").trim().split("\n"), gone };
 }
 
 function batchOnly(name: string, train: string) {
