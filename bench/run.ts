@@ -18,6 +18,7 @@ const benches: Readonly<Record<string, () => Promise<{ run(): Promise<readonly B
   "start-up-hook": () => import("./start-up-hook.ts"),
   redeploy: () => import("./redeploy.ts"),
   ingress: () => import("./ingress.ts"),
+  cronjobs: () => import("./cronjobs.ts"),
   peers: () => import("./peers.ts"),
 };
 

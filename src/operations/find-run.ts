@@ -11,9 +11,16 @@ export function findRun(id: string, read: ViewParts["read"]): Run {
   if (only !== undefined && matches.length === 1) return only;
   throw new Failure(
     "not-found",
-    matches.length === 0
-      ? `There is no run ${id}.`
-      : `Several runs begin with ${id}: ${matches.map((run) => run.id).join(", ")}.`,
+    matches.length === 0 ? `There is no run ${id}.` : `Several runs begin with ${id}: ${firstOf(matches)}.`,
     { hint: "List them with: bodywork get runs" },
   );
+}
+
+/** Of the newest; a server has up to a hundred thousand. */
+const toldRuns = 10;
+
+function firstOf(runs: readonly Run[]): string {
+  const told = runs.slice(0, toldRuns).map(({ id }) => id);
+  const others = runs.length - told.length;
+  return others === 0 ? told.join(", ") : `${told.join(", ")} and ${others} more`;
 }

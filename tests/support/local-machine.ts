@@ -45,6 +45,8 @@ export interface LocalServerLife {
 export interface ConnectOptions {
   readonly clock?: Clock;
   readonly wrapStore?: (store: RunStore) => LocalEngineParts["store"];
+  /** Every run is, if left out. */
+  readonly isUnfinished?: (runId: string) => boolean;
   readonly wrapIngress?: (ingress: Ingress) => LocalEngineParts["ingress"];
   readonly secrets?: LocalEngineParts["secrets"];
 }
@@ -127,7 +129,7 @@ export async function localMachine(files: Files): Promise<LocalMachine> {
       },
     });
     await ingress.start();
-    await engine.takeUp(() => true);
+    await engine.takeUp(options.isUnfinished ?? (() => true));
     const life: LocalServerLife = {
       engine,
       store,
@@ -195,6 +197,7 @@ function untilKilled(processes: Processes, killed: AbortSignal): Processes {
       const running = await processes.adopt(folder);
       return running === undefined ? undefined : gated(running);
     },
+    runningBelow: processes.runningBelow,
     close: processes.close,
   };
 }

@@ -24,7 +24,12 @@ export const getCronjob: CommandHandler = (input, { io, wiring }) =>
       return 1;
     }
     const operations = await wiring.operations();
-    if (name === undefined) return list(input, operations, io);
+    if (name === undefined) {
+      if (input.flag("history") || logs !== undefined) {
+        notice(io, "info", "--history and --logs are inactive here: give the NAME of a cronjob, too.");
+      }
+      return list(input, operations, io);
+    }
     if (logs !== undefined) return printJobLog(logs, outputFormat(input), operations, io);
     const cronjob = await findCronjob(cronjobName(name), operations);
     if (input.flag("history")) return showHistory(cronjob, input, operations, io);

@@ -91,9 +91,15 @@ function tellOf(views: readonly DeploymentView[], io: CliIo): void {
     notice(
       io,
       "info",
-      `Release ${liveRelease ?? ""} of ${name} was made with other secrets than there are now: ${secrets}. The next deployment uses the new ones.`,
+      `Release ${liveRelease ?? ""} of ${name} was made with other secrets than there are now: ${secrets}. ${whatComesNext(changedSecrets)}`,
     );
   }
+}
+
+function whatComesNext(changed: readonly ChangedSecret[]): string {
+  return changed.every(({ change }) => change === "deleted")
+    ? "The next deployment is refused unless they are created again, or no stage names them any more."
+    : "The next deployment uses the new ones.";
 }
 
 function describeChange({ group, name, change }: ChangedSecret): string {

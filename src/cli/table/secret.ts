@@ -33,7 +33,7 @@ const passphraseFile: OptionSpec = {
   name: "passphrase-file",
   value: "PATH",
   type: "nonempty",
-  summary: "File with the passphrase that encrypts it; - is standard input",
+  summary: "File with the passphrase; - is standard input",
 };
 
 /** Rows of the command table. */

@@ -11,6 +11,8 @@ import { join } from "node:path";
  */
 export interface Layout {
   readonly home: string;
+  /** Of all runs. */
+  readonly runsFolder: string;
   runFolder(runId: string): string;
   attemptFolder(runId: string, node: string, attempt: number): string;
   replicaFolder(runId: string, node: string, replica: number): string;
@@ -20,9 +22,11 @@ export interface Layout {
 }
 
 export function createLayout(home: string): Layout {
-  const runFolder = (runId: string): string => join(home, "runs", runId);
+  const runsFolder = join(home, "runs");
+  const runFolder = (runId: string): string => join(runsFolder, runId);
   return {
     home,
+    runsFolder,
     runFolder,
     attemptFolder: (runId, node, attempt) => join(runFolder(runId), folderName(node), `attempt-${attempt}`),
     replicaFolder: (runId, node, replica) => join(runFolder(runId), folderName(node), `replica-${replica}`),

@@ -1,5 +1,5 @@
 import { rm } from "node:fs/promises";
-import { join, relative } from "node:path";
+import { dirname, join, relative } from "node:path";
 
 import type { Artifacts } from "../../ports/artifacts.ts";
 import type { Clock } from "../../ports/clock.ts";
@@ -73,10 +73,38 @@ export function createLocalEngine(parts: LocalEngineParts): LocalEngine {
       await Promise.all([endAttempts(runId, parts), services.endCandidates(runId)]);
     },
     removeRun: (runId) => rm(parts.layout.runFolder(runId), { recursive: true, force: true }),
-    takeUp: services.takeUp,
+    async takeUp(isUnfinished) {
+      // Looked at before services start processes of their own.
+      const strangers = findStrangers(isUnfinished, services.onRecord(), parts);
+      await services.takeUp(isUnfinished);
+      for (const folder of strangers) void endStranger(folder, parts);
+    },
     comingBack: services.comingBack,
     stopServices: services.stopAll,
   };
+}
+
+/**
+ * Processes of this home folder that nothing on record asks for: the store was replaced by a backup that does not know of
+ * them. What an unfinished run has started is left to the run.
+ */
+function findStrangers(
+  isUnfinished: (runId: string) => boolean,
+  onRecord: ReadonlySet<string>,
+  { processes, layout }: LocalEngineParts,
+): readonly string[] {
+  return processes.runningBelow(layout.runsFolder).filter((folder) => {
+    const [runId = ""] = relative(layout.runsFolder, folder).split("/");
+    return !onRecord.has(folder) && !isUnfinished(runId);
+  });
+}
+
+/** One that can't be ended now is found again by the next server. */
+async function endStranger(folder: string, { processes }: LocalEngineParts): Promise<void> {
+  try {
+    await (await processes.adopt(folder))?.stop({ graceMs: 10_000 });
+    await rm(join(dirname(folder), "work"), { recursive: true, force: true });
+  } catch {}
 }
 
 /** References to logs are paths relative to the home folder. */

@@ -309,9 +309,18 @@ export async function endReplica(
 ): Promise<void> {
   if (record.starts === record.startsBefore) return;
   const folder = startFolder(task, record, record.starts, parts);
-  const running = await parts.processes.adopt(join(folder, "process"));
+  const running = await parts.processes.adopt(replicaProcess(task, record, parts));
   await running?.stop({ graceMs: graceSeconds * 1000 });
   await rm(join(folder, "work"), { recursive: true, force: true });
+}
+
+/** Where the process of a replica's newest start is. */
+export function replicaProcess(
+  task: ServiceTask,
+  record: ReplicaRecord,
+  parts: Pick<LocalEngineParts, "layout">,
+): string {
+  return join(startFolder(task, record, record.starts, parts), "process");
 }
 
 function startFolder(

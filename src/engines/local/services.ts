@@ -4,7 +4,7 @@ import { createAddressBook, keepsPortToItself } from "./address-book.ts";
 import { type Address, addressKey } from "./addresses.ts";
 import { chooseReplicas } from "./choose-replicas.ts";
 import type { LocalEngineParts } from "./local-engine.ts";
-import { endReplica, keepReplica, type Replica, type ReplicaRecord } from "./replica.ts";
+import { endReplica, keepReplica, type Replica, type ReplicaRecord, replicaProcess } from "./replica.ts";
 import { inRotation, isComingBack, type LiveService, routeOf, statusOf } from "./service-status.ts";
 
 /** What is remembered of a service across restarts of the server. */
@@ -29,6 +29,8 @@ interface AsideRecord {
 export interface LocalServices {
   /** Takes up what an earlier server left: adopts what runs, starts what should run and does not. */
   takeUp(isUnfinished: (runId: string) => boolean): Promise<void>;
+  /** Folders of the processes that are on record. */
+  onRecord(): ReadonlySet<string>;
   current(service: ServiceName): ServiceTask | undefined;
   statuses(): readonly ServiceStatus[];
   /** Those that are brought back and are neither ready again yet nor have failed to be. */
@@ -68,6 +70,17 @@ export function createServices(parts: LocalEngineParts): LocalServices {
       await publish();
       for (const [aside, record] of store.documents<AsideRecord>("asides"))
         takeUpAside(aside, record, isUnfinished);
+    },
+    onRecord() {
+      const records = [
+        ...store.documents<ServiceRecord>("services").values(),
+        ...store.documents<AsideRecord>("asides").values(),
+      ];
+      return new Set(
+        records.flatMap(({ task, replicas }) =>
+          replicas.map((replica) => replicaProcess(task, replica, parts)),
+        ),
+      );
     },
     current: (service) => live.get(keyOf(service))?.task,
     statuses: () => [...live.values()].map((service) => statusOf(service, ingress.publicUrl())),

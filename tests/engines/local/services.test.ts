@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -410,6 +410,32 @@ test("the roll-out that opens the ingress elsewhere than it should be says so, a
   await Promise.all([releaseOf(machine, 1), other].map((task) => life.engine.rollOut(task, observer, never)));
   await life.engine.rollOut(releaseOf(machine, 2), observer, never);
   expect(notes).toEqual(["warning: Port 8080 was taken."]);
+});
+
+test("what runs and is on no record, because an older store was put back, is ended by the next server", async () => {
+  const machine = await machineOf();
+  const store = join(machine.home, "store.db");
+  const [first, second] = [releaseOf(machine, 1), releaseOf(machine, 2)];
+  const before = await machine.connect();
+  await rollOut(before, first);
+  before.kill();
+  copyFileSync(store, `${store}.backup`);
+  const meanwhile = await machine.connect();
+  await rollOut(meanwhile, second);
+  await until(() => machine.pids(first).every((pid) => !isAlive(pid)));
+  meanwhile.kill();
+  renameSync(`${store}.backup`, store);
+
+  // While its run is unfinished it is the run's to end.
+  const unsure = await machine.connect({ isUnfinished: (runId) => runId === second.runId });
+  await until(() => statusOf(unsure).state === "serving");
+  expect(machine.pids(second).map(isAlive)).toEqual([true]);
+  unsure.kill();
+
+  const life = await machine.connect({ isUnfinished: () => false });
+  await until(() => machine.pids(second).every((pid) => !isAlive(pid)));
+  expect(statusOf(life)).toMatchObject({ release: 1, state: "serving" });
+  expect(isAlive(machine.pids(first).at(-1) ?? 0)).toBe(true);
 });
 
 test("a removed service is gone: processes, route, name and record", async () => {

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { Failure } from "../../../core/failure.ts";
@@ -72,6 +72,8 @@ export interface Processes {
   start(spec: ProcessSpec): Promise<RunningProcess>;
   /** What runs or ran there; undefined when nothing ever did, and then nothing that was on its way ever will. */
   adopt(folder: string): Promise<RunningProcess | undefined>;
+  /** The folders below `root` whose processes run now, whoever has started them; none where no arguments are told. */
+  runningBelow(root: string): readonly string[];
   /** Whether this machine lets us limit memory. */
   readonly memoryLimitEnforced: boolean;
   /** Lets go of the helper process; what it has started runs on. */
@@ -135,6 +137,8 @@ export async function createProcesses(options: ProcessesOptions): Promise<Proces
       }
     },
     adopt: (folder) => adopt(resolve(folder)),
+    runningBelow: (root) =>
+      processTable.all().flatMap(({ pid }) => folderOfShim(processTable.command(pid), resolve(root)) ?? []),
     memoryLimitEnforced: memoryPlace !== undefined,
     close: () => spawner.close(),
   };
@@ -211,6 +215,13 @@ function shimArguments(
   const group = intent.memoryGroup ?? "";
   const octal = umask === undefined ? "" : `0${umask.toString(8)}`;
   return [shimProgram, claimFile(folder, intent), group, octal, cwd];
+}
+
+/** What a shim's arguments tell: its claim is in the folder of its process. */
+function folderOfShim(command: string | undefined, root: string): string | undefined {
+  const [, program, claim = ""] = command?.split("\0") ?? [];
+  if (!program?.endsWith("/shim.sh") || !claim.startsWith(`${root}/`)) return undefined;
+  return dirname(claim);
 }
 
 /** Nothing runs under the intent, and nothing will: the folder is as if nobody had asked. */
