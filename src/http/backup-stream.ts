@@ -14,7 +14,7 @@ export function createBackupStream(
   backup: (file: string) => Promise<void>,
 ): () => AsyncIterable<Uint8Array> {
   for (const name of entriesIfThere(folder)) {
-    if (/^\.[0-9a-f]{12}\.backing-up$/.test(name)) rmSync(join(folder, name), { force: true });
+    if (ofCopies.test(name)) rmSync(join(folder, name), { force: true });
   }
   return async function* () {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
@@ -30,3 +30,6 @@ export function createBackupStream(
     }
   };
 }
+
+/** Names of the copies, and of what the store makes beside each until it is whole. */
+const ofCopies = /^\.{1,2}[0-9a-f]{12}\.backing-up(\.[0-9a-f]{12}\.tmp(-[a-z]+)?)?$/;

@@ -49,3 +49,20 @@ test("nothing is left behind by a backup that fails, that nobody reads to its en
     break;
   }
 });
+
+test("a copy that the store had not finished when the server was killed goes with the next server", async () => {
+  const home = temporaryFolder();
+  const folder = join(home, "backing-up");
+  mkdirSync(folder);
+  const store = openStore(join(home, "store.db"));
+  const copying = store.backup(join(folder, ".0123456789ab.backing-up"));
+  const half = readdirSync(folder);
+  expect(half).toHaveLength(1);
+  await copying;
+  store.close();
+  for (const name of half) {
+    for (const suffix of ["", "-journal", "-wal"]) writeFileSync(join(folder, name + suffix), "half");
+  }
+  createBackupStream(folder, store.backup);
+  expect(readdirSync(folder)).toEqual([]);
+});
