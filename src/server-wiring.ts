@@ -35,6 +35,7 @@ import { createViews } from "./operations/views.ts";
 import { watchStore } from "./operations/watch-store.ts";
 import type { Environments } from "./ports/environments.ts";
 import { createScheduler } from "./scheduler/scheduler.ts";
+import { masterKeySources } from "./secrets/key-sources.ts";
 import { openSecrets } from "./secrets/open-secrets.ts";
 import { openStore } from "./store/sqlite-store.ts";
 
@@ -62,17 +63,7 @@ export async function createServerParts(wiring: ServerWiring): Promise<ServerPar
     log.fault("Cannot tell what was stored", error),
   );
   const environments = metrics.watchEnvironments(wiring.environments);
-  const opened = await openSecrets(
-    {
-      variable: variables.BODYWORK_MASTER_KEY || undefined,
-      previousVariable: variables.BODYWORK_PREVIOUS_MASTER_KEY || undefined,
-      command: settings.secrets.key_command,
-      environment: gitMachineVariables(variables),
-      folder: join(home, "keys"),
-    },
-    store,
-    systemClock,
-  );
+  const opened = await openSecrets(masterKeySources(home, variables, settings), store, systemClock);
   const { secrets } = opened;
   const layout = createLayout(home);
   const stageVariables = stageMachineVariables(variables);

@@ -292,6 +292,16 @@ async function createLocalMachine({ home, variables }: Machine): Promise<ServerM
     path: variables.PATH ?? "",
     unitFolder: { user: join(configuration, "systemd", "user"), system: "/etc/systemd/system" },
     api: async () => (await readSettings(home)).api,
+    async inspectBackup(backup) {
+      const [{ keyIdsOfBackup }, { missingKeys }, { masterKeySources }, settings] = await Promise.all([
+        import("./store/restore.ts"),
+        import("./secrets/open-secrets.ts"),
+        import("./secrets/key-sources.ts"),
+        readSettings(home),
+      ]);
+      const needed = keyIdsOfBackup(storeFile(home), backup);
+      return { missingKeys: await missingKeys(masterKeySources(home, variables, settings), needed) };
+    },
     async restoreStore(backup) {
       const { restoreStore } = await import("./store/restore.ts");
       return restoreStore(storeFile(home), backup, new Date());

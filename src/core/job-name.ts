@@ -2,13 +2,14 @@ import { Failure } from "./failure.ts";
 import { kubernetesNameProblem, sanitisedName } from "./naming.ts";
 import type { DeployRequest } from "./run-state.ts";
 
-const prefix = "async-workflow-";
+/** Ids of the jobs of `--async` begin so, and no cronjob's name does: its jobs' ids could be one of theirs. */
+export const asyncJobPrefix = "async-workflow-";
 /** As Kubernetes has it for a Job. */
 const longest = 63;
 
 /** Id of a job of `--async` with that name. Fails: usage, when Kubernetes would take no job of that name. */
 export function asyncJobId(name: string): string {
-  const id = `${prefix}${sanitisedName(name).toLowerCase()}`;
+  const id = `${asyncJobPrefix}${sanitisedName(name).toLowerCase()}`;
   const problem = kubernetesNameProblem(id, "job");
   if (problem === undefined) return id;
   throw new Failure("usage", `Cannot create workflow-job=${id}: its name ${problem}.`, {
@@ -26,8 +27,8 @@ export function madeUpJobId({ url, branch }: Pick<DeployRequest, "url" | "branch
       .at(-1) ?? "";
   const words = [repository, branch ?? "default"].map(word);
   const end = `-${random}`;
-  const middle = words.join("-").slice(0, longest - prefix.length - end.length);
-  return `${prefix}${word(middle)}${end}`;
+  const middle = words.join("-").slice(0, longest - asyncJobPrefix.length - end.length);
+  return `${asyncJobPrefix}${word(middle)}${end}`;
 }
 
 /** Of small letters, digits and hyphens, beginning and ending with neither of the others. */

@@ -38,6 +38,8 @@ export interface DeployRequest {
   readonly startedBy: string;
   /** The job that it is a run of. */
   readonly job?: string | undefined;
+  /** 32 random hex digits, of this one request: who repeats it, not having heard the answer, is told of the same run. */
+  readonly key?: string | undefined;
 }
 
 /** One commit in one of our mirrors. */

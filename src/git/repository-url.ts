@@ -47,7 +47,7 @@ export function parseRepositoryUrl(text: string, insecureHosts: readonly string[
   const unknown = (): never =>
     refuse(
       "cannot identify connection protocol, only HTTPS, SSH and file URLs are supported",
-      text.startsWith("/")
+      /^\/(?!\/)/.test(text)
         ? `For a repository on this machine write ${pathToFileURL(text).href}`
         : "Write https://HOST/PATH, ssh://USER@HOST/PATH, USER@HOST:PATH or file:///PATH.",
     );
@@ -169,6 +169,10 @@ function isHost(listed: string, url: HttpUrl): boolean {
   return host === url.host || host === url.host.replace(/:\d+$/, "");
 }
 
+/** Without what may be a password or a token, wherever in what can't be read it stands. */
 function showUnread(text: string): string {
-  return `"${printable(text.slice(0, 200).replace(/\/\/[^/@]*@/g, "//"))}"`;
+  const scheme = /^[A-Za-z][A-Za-z0-9+.-]*:\/*/.exec(text)?.[0] ?? "";
+  const [address = "", ...query] = text.slice(scheme.length).split(/[?#]/);
+  const shown = `${scheme}${address.slice(address.lastIndexOf("@") + 1)}${query.length > 0 ? "?…" : ""}`;
+  return `"${printable(shown.slice(0, 200))}"`;
 }

@@ -53,6 +53,7 @@ export function createRemoteControl(client: ServerClient, url: string): ServerCo
 export function createRemoteMachine(url: string): ServerMachine {
   return {
     installUnit: () => Promise.reject(elsewhere("installed", url)),
+    inspectBackup: () => Promise.reject(elsewhere("restored", url)),
     restore: () => Promise.reject(elsewhere("restored", url)),
   };
 }

@@ -10,21 +10,35 @@ import type { RepositoryCredentials } from "../operations/operations.ts";
 export const name = z.string().min(1).max(256);
 /** Text of a person or a tool, such as a reason. */
 export const words = z.string().max(1024);
-export const limit = z.coerce.number().int().min(0).optional();
+/** Of a list, for all of a long history would keep the server from everybody else. */
+export const limit = z.coerce.number().int().min(0).max(1_000).default(1_000);
 
 export const nameParams = z.strictObject({ name });
 export const idParams = z.strictObject({ id: name });
 export const found = z.object({ found: z.boolean() });
 
+const askedFor = {
+  url: z.string().min(1).max(4096),
+  branch: z.string().max(1024).optional(),
+  acceptHostKey: z.string().max(256).optional(),
+  strict: z.boolean().default(false),
+  group: name.optional(),
+  startedBy: z.string().max(64).default("api"),
+};
+
 /** As of `DeployRequest`; which job a run belongs to is the server's to say. */
 export const deployRequest = z
+  .strictObject(askedFor)
+  .transform(({ branch, ...request }) => ({ ...request, branch }));
+
+/** One that may come twice, and is to be accepted once. */
+export const repeatableDeployRequest = z
   .strictObject({
-    url: z.string().min(1).max(4096),
-    branch: z.string().max(1024).optional(),
-    acceptHostKey: z.string().max(256).optional(),
-    strict: z.boolean().default(false),
-    group: name.optional(),
-    startedBy: z.string().max(64).default("api"),
+    ...askedFor,
+    key: z
+      .string()
+      .regex(/^[0-9a-f]{32}$/, "it is not 32 hex digits")
+      .optional(),
   })
   .transform(({ branch, ...request }) => ({ ...request, branch }));
 

@@ -20,6 +20,8 @@ export interface ServerMachineParts {
   /** Folder of the units: `~/.config/systemd/user`, `/etc/systemd/system`. */
   readonly unitFolder: Readonly<Record<"user" | "system", string>>;
   readonly api: () => Promise<ApiSettings>;
+  /** As `ServerMachine.inspectBackup`; the home folder is there. */
+  readonly inspectBackup: ServerMachine["inspectBackup"];
   /** Puts a backup in the place of the store; returns where that is kept. Fails: not-found, store-damaged. */
   readonly restoreStore: (backup: string) => Promise<string | undefined>;
 }
@@ -36,6 +38,10 @@ export function createServerMachine(parts: ServerMachineParts): ServerMachine {
       const command = listenApi === undefined ? parts.command : [...parts.command, "--listen-api", listenApi];
       const text = unitText({ scope, command, home, path: parts.path, user: statSync(home).uid });
       return writeUnit(join(parts.unitFolder[scope], unitName), text, wanted);
+    },
+    async inspectBackup(backup) {
+      prepareHome(home);
+      return parts.inspectBackup(backup);
     },
     async restore(backup) {
       prepareHome(home);

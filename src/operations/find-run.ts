@@ -2,25 +2,21 @@ import { Failure } from "../core/failure.ts";
 import type { Run } from "../core/run-state.ts";
 import type { ViewParts } from "./views.ts";
 
-/** By its id, or by the beginning of one when only one run's begins so. Fails: not-found. */
-export function findRun(id: string, read: ViewParts["read"]): Run {
-  const exact = read((store) => store.run(id), undefined);
-  if (exact !== undefined) return exact;
-  const matches = read((store) => store.runs({}), []).filter((run) => run.id.startsWith(id));
-  const [only] = matches;
-  if (only !== undefined && matches.length === 1) return only;
-  throw new Failure(
-    "not-found",
-    matches.length === 0 ? `There is no run ${id}.` : `Several runs begin with ${id}: ${firstOf(matches)}.`,
-    { hint: "List them with: bodywork get runs" },
-  );
-}
-
-/** Of the newest; a server has up to a hundred thousand. */
+/** Of those that begin as one that is asked for. */
 const toldRuns = 10;
 
-function firstOf(runs: readonly Run[]): string {
-  const told = runs.slice(0, toldRuns).map(({ id }) => id);
-  const others = runs.length - told.length;
-  return others === 0 ? told.join(", ") : `${told.join(", ")} and ${others} more`;
+/** By its id, or by the beginning of one when only one run's begins so. Fails: not-found. */
+export function findRun(id: string, read: ViewParts["read"]): Run {
+  const ids = read((store) => store.runIds(id, toldRuns + 1), []);
+  const wanted = ids.includes(id) ? id : ids.length === 1 ? ids[0] : undefined;
+  const run = wanted === undefined ? undefined : read((store) => store.run(wanted), undefined);
+  if (run !== undefined) return run;
+  const told = ids.slice(0, toldRuns).join(", ");
+  throw new Failure(
+    "not-found",
+    ids.length === 0
+      ? `There is no run ${id}.`
+      : `Several runs begin with ${id}: ${told}${ids.length > toldRuns ? " and more" : ""}.`,
+    { hint: "List them with: bodywork get runs" },
+  );
 }

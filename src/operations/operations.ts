@@ -23,7 +23,8 @@ export interface Actions extends DeploymentActions, JobActions, CronjobActions, 
 
 export interface DeploymentActions {
   /**
-   * Accepts a deployment: when this returns, the run is stored and goes on without us. Fails: repository-url.
+   * Accepts a deployment: when this returns, the run is stored and goes on without us. The run that has the request's key
+   * already, of the newest hundred, is returned in place of a new one. Fails: repository-url, usage (the key of another).
    */
   deploy(request: DeployRequest, credentials?: RepositoryCredentials): Promise<{ readonly runId: string }>;
   /** What `deploy` would do, decided from the same commit and the same state; changes nothing. Fails like a run. */

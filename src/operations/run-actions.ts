@@ -49,6 +49,8 @@ export interface RunActionParts extends SharedParts {
 
 /** Milliseconds until a run whose record can't be written (a full disk) is gone on with. */
 const recordRetry = 10_000;
+/** Runs that are looked through for a request that came before. */
+const recentRuns = 100;
 /** A run that fails in ways nobody foresaw is left to the next server after so many tries. */
 const mostFaults = 3;
 
@@ -66,6 +68,8 @@ export function createRunActions(parts: RunActionParts, feed: RunFeed): RunActio
   return {
     async deploy(request, credentials) {
       parts.source.check(request.url);
+      const accepted = runOfKey(request);
+      if (accepted !== undefined) return { runId: accepted.id };
       const id = newRunId(clock.now());
       begin({ id, request: forRecord(request), access: accessOf(request, credentials) });
       return { runId: id };
@@ -108,6 +112,20 @@ export function createRunActions(parts: RunActionParts, feed: RunFeed): RunActio
     },
     running: () => [...carriedOut.keys()],
   };
+
+  /** The run that was accepted for the request when it came before. Fails: usage. */
+  function runOfKey({ key, url }: DeployRequest): Run | undefined {
+    if (key === undefined) return undefined;
+    const run = store.runs({ limit: recentRuns }).find(({ request }) => request.key === key);
+    if (run === undefined || run.request.url === withoutCredentials(url)) return run;
+    throw new Failure(
+      "usage",
+      `Cannot deploy ${withoutCredentials(url)}: its key is that of run ${run.id}.`,
+      {
+        hint: "A key is for one request and its repetitions: make a new one.",
+      },
+    );
+  }
 
   /** The run is on record when this returns. */
   function begin({ id, request, access }: RunStart): void {

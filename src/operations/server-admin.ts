@@ -36,6 +36,8 @@ export interface CreatedToken {
 export interface RotatedKey {
   /** Versions of secrets that were sealed anew. */
   readonly secrets: number;
+  /** Where the server keeps the former key, for backups from before. */
+  readonly formerKeyFile: string;
 }
 
 export interface AdminParts extends Pick<ServerAdmin, "backup" | "rotateKey"> {
@@ -70,13 +72,18 @@ export function createServerAdmin({ store, now, backup, rotateKey }: AdminParts)
   };
 }
 
-/** What can be done only on the machine that the server runs on. Both fail with usage when commands go to another one. */
+/** What can be done only on the machine that the server runs on. All fail with usage when commands go to another one. */
 export interface ServerMachine {
   /**
    * Has systemd start the server with the machine and keep it running. Fails: already-exists (another unit of that name,
    * unless `force`), usage (the API may not listen there), not-allowed (the folder of the units may not be written to).
    */
   installUnit(wanted: WantedUnit): Promise<InstalledUnit>;
+  /**
+   * Looks at a backup before it is restored: `missingKeys` are the ids of the master keys that its secrets need and that are
+   * not to be had here. Fails: not-found, store-damaged.
+   */
+  inspectBackup(backup: string): Promise<{ readonly missingKeys: readonly string[] }>;
   /**
    * Puts a backup in the place of the store, which is kept in the file `replaced` (undefined when there was none). The
    * server must have been stopped. Fails: not-found, store-damaged, already-exists (a server runs).

@@ -12,6 +12,8 @@ export type NewRunEvent =
 
 export interface RunReader {
   run(id: string): Run | undefined;
+  /** Ids that begin so, newest first. */
+  runIds(beginning: string, limit: number): readonly string[];
   /** Newest first. */
   runs(filter: {
     readonly deployment?: string | undefined;

@@ -13,6 +13,9 @@ const keyFileOf = (folder: string): string => join(folder, "master.key");
 /** Where the next one is from before secrets are sealed with it until it takes the place of the former. */
 export const nextKeyFileOf = (folder: string): string => join(folder, "master.key.next");
 
+/** Where a rotation keeps the key that it replaces: backups from before need it. */
+export const formerKeyFileOf = (folder: string, id: string): string => join(folder, `master.key.${id}`);
+
 /**
  * The key of the folder that what is sealed was sealed with; made when there is neither. A rotation that has not come to its
  * end is ended, forwards or backwards: which key is the right one, the secrets say. `sealedWith`: ids of keys. Fails:
@@ -22,6 +25,7 @@ export function openKeyFile(folder: string, sealedWith: ReadonlySet<string>): Ma
   removeHalfWritten(folder);
   const next = readKeyFile(nextKeyFileOf(folder));
   if (next !== undefined && sealedWith.has(next.id)) {
+    keepFormer(folder);
     renameSync(nextKeyFileOf(folder), keyFileOf(folder));
     return next;
   }
@@ -44,6 +48,25 @@ function removeHalfWritten(folder: string): void {
   for (const name of entriesIfThere(folder)) {
     if (/^\.[0-9a-f]+\.tmp$/.test(name)) rmSync(join(folder, name));
   }
+}
+
+/** Before another takes its place. */
+function keepFormer(folder: string): void {
+  const former = readKeyFile(keyFileOf(folder));
+  if (former !== undefined) writeKeyFile(formerKeyFileOf(folder, former.id), former);
+}
+
+/** The key of that id that a rotation has kept; undefined when none has. Fails: home-unsafe, secret-key. */
+export function formerKey(folder: string, id: string): MasterKey | undefined {
+  // The store gives it, which may be another's backup: it must not lead elsewhere.
+  if (!/^[0-9a-f]{8}$/.test(id)) return undefined;
+  const key = readKeyFile(formerKeyFileOf(folder, id));
+  return key?.id === id ? key : undefined;
+}
+
+/** Ids of the keys that are in the folder's own two files; nothing is made or ended. Fails as `formerKey`. */
+export function keyIdsInFolder(folder: string): readonly string[] {
+  return [keyFileOf(folder), nextKeyFileOf(folder)].flatMap((file) => readKeyFile(file)?.id ?? []);
 }
 
 /** Fails: disk-full, secret-key. */

@@ -2,7 +2,7 @@ import { asFailure, Failure } from "../core/failure.ts";
 import { runCommand } from "../lib/run-command.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { SecretRows, Secrets } from "../ports/secrets.ts";
-import { openKeyFile } from "./key-file.ts";
+import { formerKey, keyIdsInFolder, openKeyFile } from "./key-file.ts";
 import { type MasterKey, parseMasterKey } from "./master-key.ts";
 import { keyIdsOf, rotateMasterKey, sealAnew } from "./rotate-key.ts";
 import { createSecrets } from "./secrets.ts";
@@ -23,8 +23,11 @@ export interface KeySources {
 
 export interface OpenSecrets {
   readonly secrets: Secrets;
-  /** Seals everything anew with a new key. Fails: usage (the key is not in our file), secret-key, store-damaged. */
-  rotateKey(): { readonly secrets: number };
+  /**
+   * Seals everything anew with a new key. `formerKeyFile` is where the former one is kept. Fails: usage (the key is not
+   * in our file), secret-key, store-damaged.
+   */
+  rotateKey(): { readonly secrets: number; readonly formerKeyFile: string };
 }
 
 /**
@@ -58,22 +61,24 @@ export async function openSecrets(
     secrets: createSecrets({ rows, key, clock }),
     rotateKey() {
       refuseForeignKey(sources);
+      found = undefined;
+      key();
       // Should it fail, the secrets say which of the two it is.
       found = undefined;
-      found = rotateMasterKey(sources.folder, rows);
-      return { secrets: rows.sealedSecrets().length };
+      const rotated = rotateMasterKey(sources.folder, rows);
+      found = rotated.key;
+      return { secrets: rows.sealedSecrets().length, formerKeyFile: rotated.formerKeyFile };
     },
   };
 }
 
 function fittingKey(external: MasterKey | undefined, sources: KeySources, rows: SecretRows): MasterKey {
   const sealedWith = keyIdsOf(rows);
-  const previous = previousKey(sources);
-  const isSealedWithPrevious = previous !== undefined && sealedWith.has(previous.id);
-  const key = external ?? openKeyFile(sources.folder, isSealedWithPrevious ? new Set() : sealedWith);
+  const former = formerKeyAtHand(sources, sealedWith);
+  const key = external ?? openKeyFile(sources.folder, former === undefined ? sealedWith : new Set());
   if (sealedWith.size === 0 || sealedWith.has(key.id)) return key;
-  if (isSealedWithPrevious) {
-    sealAnew(rows, previous, key);
+  if (former !== undefined) {
+    sealAnew(rows, former, key);
     return key;
   }
   throw new Failure(
@@ -83,6 +88,27 @@ function fittingKey(external: MasterKey | undefined, sources: KeySources, rows: 
       hint: "Bring the former key back. To have them sealed with this one instead, start the server once with the former key in BODYWORK_PREVIOUS_MASTER_KEY.",
     },
   );
+}
+
+/** What the secrets are sealed with when it is a key from before: the variable's, or one that a rotation has kept. */
+function formerKeyAtHand(sources: KeySources, sealedWith: ReadonlySet<string>): MasterKey | undefined {
+  const previous = previousKey(sources);
+  if (previous !== undefined && sealedWith.has(previous.id)) return previous;
+  return [...sealedWith].flatMap((id) => formerKey(sources.folder, id) ?? [])[0];
+}
+
+/** Those of the `needed` keys, by id, that are not to be had from the sources. Fails: home-unsafe, secret-key. */
+export async function missingKeys(
+  sources: KeySources,
+  needed: ReadonlySet<string>,
+): Promise<readonly string[]> {
+  if (needed.size === 0) return [];
+  const external = await externalKey(sources);
+  const there = new Set([
+    ...(external === undefined ? keyIdsInFolder(sources.folder) : [external.id]),
+    previousKey(sources)?.id,
+  ]);
+  return [...needed].filter((id) => !there.has(id) && formerKey(sources.folder, id) === undefined);
 }
 
 async function externalKey(sources: KeySources): Promise<MasterKey | undefined> {

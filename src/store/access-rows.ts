@@ -2,9 +2,10 @@ import type { AccessStore, AccessToken, AuditEntry } from "../ports/access-store
 import { documentText } from "./document-text.ts";
 import type { Rows } from "./rows.ts";
 
-const keptAuditEntries = 10_000;
+/** Of refused tokens fewer are kept, and apart from the others: who has no token must not push out what was done. */
+const keptEntries = { done: 10_000, refused: 1_000 };
 
-export function createAccessRows({ write, rows, one, all, together }: Rows): AccessStore {
+export function createAccessRows({ write, one, all, together }: Rows): AccessStore {
   return {
     tokens: () => all<AccessToken>("SELECT document FROM tokens ORDER BY rowid"),
     auditEntries: (limit) =>
@@ -29,10 +30,15 @@ export function createAccessRows({ write, rows, one, all, together }: Rows): Acc
     removeToken: (id) => write("DELETE FROM tokens WHERE id = ?", id) > 0,
     addAuditEntry: (entry) =>
       together(() => {
-        const [row] = rows<{ last: number | null }>("SELECT max(number) AS last FROM audit");
-        const number = (row?.last ?? 0) + 1;
-        write("INSERT INTO audit (number, document) VALUES (?, ?)", number, documentText(entry));
-        write("DELETE FROM audit WHERE number <= ?", number - keptAuditEntries);
+        const refused = entry.what === "refused token" ? 1 : 0;
+        write("INSERT INTO audit (refused, document) VALUES (?, ?)", refused, documentText(entry));
+        write(
+          `DELETE FROM audit WHERE refused = ? AND number <=
+           (SELECT number FROM audit WHERE refused = ? ORDER BY number DESC LIMIT 1 OFFSET ?)`,
+          refused,
+          refused,
+          refused === 1 ? keptEntries.refused : keptEntries.done,
+        );
       }),
   };
 }

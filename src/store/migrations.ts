@@ -19,5 +19,6 @@ export const migrations: readonly string[] = [
      key_id TEXT NOT NULL, sealed BLOB NOT NULL, document TEXT NOT NULL, PRIMARY KEY (group_name, name, version)) STRICT;
    CREATE UNIQUE INDEX secrets_current ON secrets (group_name, name) WHERE current = 1;
    CREATE TABLE tokens (id TEXT PRIMARY KEY, hash TEXT NOT NULL UNIQUE, document TEXT NOT NULL) STRICT;
-   CREATE TABLE audit (number INTEGER PRIMARY KEY, document TEXT NOT NULL) STRICT`,
+   CREATE TABLE audit (number INTEGER PRIMARY KEY, refused INTEGER NOT NULL, document TEXT NOT NULL) STRICT;
+   CREATE INDEX audit_by_kind ON audit (refused, number)`,
 ];

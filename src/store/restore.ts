@@ -1,6 +1,6 @@
 import { constants, copyFileSync, existsSync, linkSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
-import type { DatabaseSync } from "node:sqlite";
+import { DatabaseSync } from "node:sqlite";
 
 import { Failure } from "../core/failure.ts";
 import { type Copy, createCopy, takeLogIn } from "./copy.ts";
@@ -30,15 +30,42 @@ export function restoreStore(file: string, backup: string, now: Date): string | 
   }
 }
 
+/**
+ * The master keys, by id, that the secrets of a backup are sealed with; needs the folder of the store, and changes nothing
+ * in it. Fails as `restoreStore` does.
+ */
+export function keyIdsOfBackup(file: string, backup: string): ReadonlySet<string> {
+  if (!existsSync(backup)) throw new Failure("not-found", `Cannot restore ${backup}: there is no such file.`);
+  const copy = createCopy(file);
+  const found = new Set<string>();
+  try {
+    guarded(file, () =>
+      copyBackup(backup, copy, (copied) => {
+        if (versionOf(copied) < versionWithSecrets) return;
+        for (const row of copied.prepare("SELECT DISTINCT key_id FROM secrets").all()) found.add(String(row.key_id));
+      }),
+    );
+  } finally {
+    copy.discard();
+  }
+  return found;
+}
+
+/** The migration that has made their table. */
+const versionWithSecrets = 2;
+
 /** With its log, which is there when somebody copied the files of a store that was in use. */
-function copyBackup(backup: string, copy: Copy): void {
+function copyBackup(backup: string, copy: Copy, look: (copied: DatabaseSync) => void = () => {}): void {
   for (const suffix of ["", "-wal"]) {
     if (!existsSync(backup + suffix)) continue;
     makePrivateFile(copy.path + suffix);
     copyFileSync(backup + suffix, copy.path + suffix, constants.COPYFILE_FICLONE);
   }
   try {
-    copy.settle((copied) => checkBackup(copied, backup));
+    copy.settle((copied) => {
+      checkBackup(copied, backup);
+      look(copied);
+    });
   } catch (error) {
     if (error instanceof Failure || isDiskFull(error)) throw error;
     throw unusableBackup(backup, (error as Error).message);
@@ -51,6 +78,33 @@ function checkBackup(copied: DatabaseSync, backup: string): void {
   const version = versionOf(copied);
   if (version === 0) throw unusableBackup(backup, "there is nothing in it");
   refuseNewer(version, migrations.length, backup);
+  // A trigger or a view runs what its author wants, in the server that opens the store.
+  const other = firstDifference(schemaOf(copied), schemaOfVersion(version));
+  if (other !== undefined)
+    throw unusableBackup(backup, `${other} is not as in version ${version} of the store`);
+}
+
+function schemaOf(database: DatabaseSync): ReadonlyMap<string, string> {
+  const rows = database.prepare("SELECT type, name, sql FROM sqlite_schema ORDER BY type, name").all();
+  return new Map(rows.map(({ type, name, sql }) => [`${type} ${name}`, String(sql)]));
+}
+
+function schemaOfVersion(version: number): ReadonlyMap<string, string> {
+  const database = new DatabaseSync(":memory:");
+  try {
+    for (const sql of migrations.slice(0, version)) database.exec(sql);
+    return schemaOf(database);
+  } finally {
+    database.close();
+  }
+}
+
+/** What one has and the other has not, or has in another form. */
+function firstDifference(
+  one: ReadonlyMap<string, string>,
+  other: ReadonlyMap<string, string>,
+): string | undefined {
+  return [...one.keys(), ...other.keys()].find((key) => one.get(key) !== other.get(key));
 }
 
 function unusableBackup(backup: string, found: string): Failure {

@@ -6,7 +6,7 @@ import { documentText } from "./document-text.ts";
 import type { Rows } from "./rows.ts";
 
 /** Runs with their stages and events. */
-export type RunRows = Pick<RunReader, "run" | "runs" | "unfinishedRuns" | "events"> &
+export type RunRows = Pick<RunReader, "run" | "runIds" | "runs" | "unfinishedRuns" | "events"> &
   Pick<RunStore, "saveRun" | "addEvent" | "removeOldRuns" | "removeRuns"> & {
     /** Within a transaction of the caller's. */
     dropRuns(ids: readonly string[]): void;
@@ -27,6 +27,14 @@ export function createRunRows({ write, rows, all, parse, together }: Rows): RunR
 
   return {
     run: (id) => readRuns("WHERE id = ?", id)[0],
+    runIds: (beginning, limit) =>
+      idsOf(
+        "SELECT id FROM runs WHERE id >= ? AND id < ? ORDER BY id DESC LIMIT ?",
+        beginning,
+        // No id has it: all that begin so are before it.
+        `${beginning}\u{10ffff}`,
+        limit,
+      ),
     runs: ({ deployment, namespace, limit }) => {
       // By what is asked for: SQLite uses no index for a condition that may be off.
       const wanted = Object.entries({ deployment, namespace }).flatMap(([column, value]) =>

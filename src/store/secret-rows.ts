@@ -42,7 +42,8 @@ export function createSecretRows({ write, rows, all, parse, together, execute }:
         );
       }),
     retireSecret: (group, name) => retire(group, name) > 0,
-    removeSecretVersions: (versions) =>
+    removeSecretVersions(versions) {
+      if (versions.length === 0) return;
       together(() => {
         for (const { group, name, version } of versions) {
           write(
@@ -52,13 +53,19 @@ export function createSecretRows({ write, rows, all, parse, together, execute }:
             version,
           );
         }
-      }),
+      });
+      forgetLog();
+    },
     replaceSealed(secrets) {
       together(() => secrets.forEach(replaceOne));
-      // Who rotates a key that others know wants nothing left in the files that it opens.
-      execute("PRAGMA wal_checkpoint(TRUNCATE)");
+      forgetLog();
     },
   };
+
+  /** What was there before is in the log until that is emptied; a reader may hold it up until the next time. */
+  function forgetLog(): void {
+    execute("PRAGMA wal_checkpoint(TRUNCATE)");
+  }
 
   function retire(group: string, name: string): number {
     return write(

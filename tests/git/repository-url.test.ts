@@ -186,6 +186,10 @@ describe("The address of a repository", () => {
       "https://canary-user:canary-pass@example.com/a?b",
       "ssh://canary-user:canary-pass@example.com/a",
       "git://canary-user:canary-pass@example.com/a",
+      "https://example.com/a?private_token=canary",
+      "https://canary:pass/canary@example.com/a",
+      "https:/canary-user:canary-pass@example.com/a",
+      "//canary-user:canary-pass@example.com/a",
     ];
     for (const text of texts) {
       const url = parsed(text);

@@ -13,6 +13,7 @@ const request: DeployRequest = {
   group: "prod",
   startedBy: "command",
 };
+const key = "0f".repeat(16);
 const credentials = { sshKey: new SecretValue("the key"), keep: true };
 const cronjob: CronjobSpec = {
   ...{ name: "nightly", schedule: "@daily", timezone: "Europe/Berlin", request, retries: 1 },
@@ -28,6 +29,7 @@ const calls: readonly (readonly [
 ])[] = [
   ["deploy", (to) => to.deploy(request, credentials), [request, credentials]],
   ["deploy", (to) => to.deploy(request), [request, undefined]],
+  ["deploy", (to) => to.deploy({ ...request, key }), [{ ...request, key }, undefined]],
   ["plan", (to) => to.plan(request, credentials), [request, credentials]],
   ["cancelRun", (to) => to.cancelRun("a run", "Ctrl-C"), ["a run", "Ctrl-C"]],
   ["deleteDeployment", (to) => to.deleteDeployment("a/b c"), ["a/b c"]],
@@ -117,6 +119,8 @@ test("a request that is not of the API's form is a usage failure that says where
     ["/runs", {}, /request/],
     ["/runs", { request: { url: "" } }, /url/],
     ["/runs", { request: { url: "x", strict: "no" } }, /strict/],
+    ["/runs", { request: { url: "x", key: "1" } }, /key/],
+    ["/jobs", { request: { url: "x", key }, retries: 1 }, /key/],
     ["/runs", { request: { url: "x", sshKeyFile: canary } }, /sshKeyFile/],
     ["/runs", { request: { url: "x" }, credentials: { sshKey: [canary] } }, /sshKey/],
     ["/secrets", { group: "g", name: "n", data: { A: [canary] } }, /data/],

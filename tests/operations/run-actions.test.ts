@@ -109,10 +109,10 @@ test("no more runs are carried out at once than the setting says; the others are
   const the = world();
   the.machine.behaviours.set("a", { does: "wait" });
   const server = serverOf(the, { maxParallelRuns: 2 });
-  const urls = projects(the, 5);
+  const [mine, ...urls] = projects(the, 6);
   const ids = await Promise.all(urls.map((url) => server.deploy(url, { startedBy: "cron" })));
   await until(() => the.machine.running().length === 2);
-  const asked = await server.deploy(urls[4]);
+  const asked = await server.deploy(mine);
   await told(server, asked, "Waiting for one of 2 runs to end (setting max_parallel_runs).");
   const waiting = server.store.unfinishedRuns().filter(({ waitingFor }) => waitingFor === "one of 2 runs");
   expect(waiting.map(({ status }) => status)).toEqual(["queued", "queued", "queued", "queued"]);
@@ -552,6 +552,43 @@ test("an address that can't be one is refused before there is a run of it", asyn
   const server = serverOf(world());
   await expect(server.deploy("notaurl")).rejects.toMatchObject({ code: "repository-url" });
   expect(server.store.runs({})).toEqual([]);
+});
+
+const key = "0f".repeat(16);
+
+test("a request that comes again with its key is of the run that it was of, also with another server", async () => {
+  const the = world();
+  the.source.push(projectUrl, aBatch);
+  const server = serverOf(the);
+  const runId = await server.deploy(projectUrl, { key });
+  expect(await server.deploy(projectUrl, { key })).toBe(runId);
+  await server.finished(runId);
+  expect(await server.deploy(projectUrl, { key })).toBe(runId);
+  expect(await serverOf(the).deploy(projectUrl, { key })).toBe(runId);
+  expect(server.store.runs({}).map(({ id }) => id)).toEqual([runId]);
+});
+
+test("requests without a key, and with different ones, are of runs of their own", async () => {
+  const the = world();
+  the.source.push(projectUrl, aBatch);
+  const { deploy, finished, store } = serverOf(the);
+  for (const one of [undefined, undefined, key, "f0".repeat(16)]) {
+    await finished(await deploy(projectUrl, { key: one }));
+  }
+  expect(store.runs({})).toHaveLength(4);
+});
+
+test("a request with the key of one for another repository is refused", async () => {
+  const the = world();
+  the.source.push(projectUrl, aBatch);
+  const { deploy, finished, store } = serverOf(the);
+  const runId = await deploy(projectUrl, { key });
+  await expect(deploy(`${projectUrl}-2`, { key })).rejects.toMatchObject({
+    code: "usage",
+    message: `Cannot deploy ${projectUrl}-2: its key is that of run ${runId}.`,
+  });
+  await finished(runId);
+  expect(store.runs({})).toHaveLength(1);
 });
 
 test("an unknown run can be neither followed nor cancelled", async () => {

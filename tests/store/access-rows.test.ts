@@ -46,10 +46,26 @@ test("the audit log keeps the newest 10,000 entries, and shows the newest first"
   store.close();
 });
 
+test("of refused tokens the newest 1,000 are kept, and they push out nothing of what was done", () => {
+  const store = openStore(storeFile());
+  store.addAuditEntry(anEntry(1));
+  for (let number = 2; number <= 1_102; number += 1) {
+    store.addAuditEntry({ ...anEntry(number), what: "refused token" });
+  }
+  const all = store.auditEntries(20_000);
+  expect([all.length, all[0]?.on, all.at(-2)?.on, all.at(-1)?.on]).toEqual([
+    1_001,
+    "secret 1102",
+    "secret 103",
+    "secret 1",
+  ]);
+  store.close();
+});
+
 function addQuickly(file: string, count: number): void {
   const database = new DatabaseSync(file);
   database.exec("BEGIN");
-  const insert = database.prepare("INSERT INTO audit (number, document) VALUES (?, ?)");
+  const insert = database.prepare("INSERT INTO audit (number, refused, document) VALUES (?, 0, ?)");
   for (let number = 1; number <= count; number += 1) insert.run(number, JSON.stringify(anEntry(number)));
   database.exec("COMMIT");
   database.close();

@@ -180,3 +180,25 @@ test("killed at any moment of it, there is the store as it was or the restored o
   }
   expect(outcomes.size).toBe(2);
 });
+
+test.each([
+  ["a trigger", "CREATE TRIGGER always AFTER INSERT ON runs BEGIN DELETE FROM tokens; END", "trigger always"],
+  [
+    "a view in the place of a table",
+    "DROP TABLE services; CREATE VIEW services AS SELECT 1",
+    "view services",
+  ],
+  ["a table of its own", "CREATE TABLE more (a TEXT)", "table more"],
+])("a backup with %s is refused: what its author wrote would run in the server", async (_, sql, found) => {
+  const { file, backup } = await storeAndBackup();
+  const changed = new DatabaseSync(backup);
+  changed.exec(sql);
+  changed.close();
+  expect(() => restoreStore(file, backup, now)).toThrow(
+    expect.objectContaining({
+      code: "store-damaged",
+      message: expect.stringContaining(`${found} is not as`),
+    }),
+  );
+  expect(runsIn(file)).toEqual(["present", "past"]);
+});

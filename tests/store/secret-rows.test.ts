@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -98,3 +99,18 @@ test("when one version can't be sealed anew, none is", () => {
 function filesContain(file: string, text: string): boolean {
   return ["", "-wal"].some((suffix) => readFileSync(file + suffix).includes(text));
 }
+
+test("of a version that was removed nothing is left in the files", () => {
+  const file = storeFile();
+  const store = openStore(file);
+  const secrets = Array.from({ length: 6 }, (_, index) =>
+    aSecret("prod", "db", index + 1, { sealed: randomBytes(100) }),
+  );
+  for (const secret of secrets) store.saveSecret(secret);
+  const inFiles = (sealed: Uint8Array): boolean =>
+    [file, `${file}-wal`].some((part) => readFileSync(part).includes(Buffer.from(sealed)));
+  expect(secrets.map(({ sealed }) => inFiles(sealed))).toEqual(Array(6).fill(true));
+  store.removeSecretVersions(secrets.slice(0, 5));
+  expect(secrets.map(({ sealed }) => inFiles(sealed))).toEqual([...Array(5).fill(false), true]);
+  store.close();
+});

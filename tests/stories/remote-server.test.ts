@@ -178,16 +178,44 @@ sys.exit(${exitCode})
   }
 }, 120_000);
 
-test("when what is lost is the answer whether a run is accepted, that is not called a failed deployment: it goes on", async () => {
-  const proxy = await cuttingProxy(portOf(machine.url), () => 0);
-  const token = await machine.token("cut-off", "--scope", "deploy");
-  const client = machine.client({ BODYWORK_SERVER: proxy.api, BODYWORK_TOKEN: token });
-  const project = await projectOf(printing("cut-off", ""));
-  const asked = await client.run("create", "deployment", project.url);
-  expect(asked.exitCode).toBe(1);
-  expect(asked.stdout).not.toContain("Deployment failed");
-  expect(asked.stderr).toContain("If the run was accepted all the same, it goes on.");
-  await eventually(async () => (await machine.tool.runs())[0]?.status === "succeeded");
+test.each([
+  ["succeeded", "", 0],
+  ["failed", "raise SystemExit(3)\n", 1],
+] as const)(
+  "when what is lost is the answer whether a run is accepted, it is asked for again: one run, which %s",
+  async (status, program, exitCode) => {
+    const token = await machine.token("cut-off", "--scope", "deploy");
+    const name = `cut-off-${status}`;
+    // The first answer is lost whole, the second after its status and half of the headers.
+    const proxy = await cuttingProxy(
+      portOf(machine.url),
+      (connection) => [0, 60][connection] ?? Number.POSITIVE_INFINITY,
+    );
+    const client = machine.client({ BODYWORK_SERVER: proxy.api, BODYWORK_TOKEN: token });
+    const project = await projectOf(printing(name, `print("printed")\n${program}`));
+    const asked = await client.run("create", "deployment", project.url);
+    expect(asked.exitCode, asked.stdout + asked.stderr).toBe(exitCode);
+    expect(asked.stderr).toContain("Asking again");
+    expect(asked.stdout).toContain("print | printed");
+    const runs = (await machine.tool.runs()).filter(({ request }) => request.url === project.url);
+    expect(runs).toMatchObject([{ deployment: name, status }]);
+  },
+  60_000,
+);
+
+test("who repeats such a request without a key deploys twice", async () => {
+  const token = await machine.token("keyless", "--scope", "deploy");
+  const proxy = await cuttingProxy(portOf(machine.url), (connection) =>
+    connection === 0 ? 0 : Number.POSITIVE_INFINITY,
+  );
+  const project = await projectOf(printing("keyless", ""));
+  const request = { url: project.url, branch: undefined, strict: false, startedBy: "api" };
+  const client = createClient({ api: proxy.api, token });
+  await expect(client.deploy(request)).rejects.toMatchObject({ code: "server-unreachable" });
+  await client.deploy(request);
+  const runs = async () => (await machine.tool.runs()).filter((run) => run.request.url === project.url);
+  expect(await runs()).toHaveLength(2);
+  await eventually(async () => (await runs()).every(({ endedAt }) => endedAt !== undefined));
 }, 60_000);
 
 test("a server that is killed, and one that is stopped, and started again does not end what is followed from afar", async () => {

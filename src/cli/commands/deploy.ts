@@ -1,3 +1,5 @@
+import { randomBytes } from "node:crypto";
+
 import { Failure } from "../../core/failure.ts";
 import type { DeployRequest, Run } from "../../core/run-state.ts";
 import { withoutCredentials } from "../../core/url-credentials.ts";
@@ -181,16 +183,41 @@ function resultStream(
   return { format, results: format === "table" ? io.stdout : io.stderr };
 }
 
+/** Milliseconds for which a request is repeated whose answer was lost. */
+const longestLoss = 60_000;
+const repeatDelay = 2_000;
+
+/** Repeats the request when its answer is lost: by its key the server knows it again, and accepts it once. */
 async function accept(order: Order): Promise<{ readonly runId: string } | "refused"> {
-  const { request, credentials, operations, input, context } = order;
-  try {
-    return await operations.deploy(request, credentials);
-  } catch (error) {
-    const failure = withWholePath(error, request.url, context.io);
-    if (failure.code === "server-unreachable") throw mayBeAccepted(failure);
-    refuse(failure, resultStream(input, context.io));
-    return "refused";
+  const { credentials, operations, input, context, interruption } = order;
+  const { io } = context;
+  const request: DeployRequest = { ...order.request, key: randomBytes(16).toString("hex") };
+  for (let lostAt: number | undefined; ; ) {
+    try {
+      return await operations.deploy(request, credentials);
+    } catch (error) {
+      const failure = withWholePath(error, request.url, io);
+      if (failure.code !== "server-unreachable") {
+        refuse(failure, resultStream(input, io));
+        return "refused";
+      }
+      if (lostAt === undefined) {
+        if (wasNeverHeard(failure)) throw failure;
+        lostAt = io.now();
+        notice(io, "warning", `${failure.message} Asking again; nothing is deployed twice…`);
+      }
+      if (interruption.leave.aborted || io.now() - lostAt >= longestLoss) throw mayBeAccepted(failure);
+      await io.sleep(repeatDelay, interruption.leave);
+    }
   }
+}
+
+/** Nobody was there to accept anything. */
+function wasNeverHeard({ cause }: Failure): boolean {
+  const code = (cause as NodeJS.ErrnoException | undefined)?.code ?? "";
+  return /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|EPROTO)$|CERT|ALTNAME|UNABLE_TO/.test(
+    code,
+  );
 }
 
 /** The answer may have been lost, and not the question. */

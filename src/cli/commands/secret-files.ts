@@ -32,7 +32,7 @@ export const exportSecrets: CommandHandler = async (input, { io, wiring }) => {
       return 0;
     }
     writeExport(resolve(io.workingFolder, file), bytes);
-    return printDone("Exported", `to ${file}`, secrets, input, io);
+    return printDone("Exported", { file, text: `to ${file}` }, secrets, input, io);
   });
 };
 
@@ -51,7 +51,7 @@ export const importSecrets: CommandHandler = async (input, { io, wiring }) => {
     const operations = await wiring.operations();
     const existing = await existingOf(secrets, operations);
     if (existing.size > 0 && !input.flag("overwrite")) {
-      throw new Failure("already-exists", `Cannot import the secrets of ${file}: some are there already.`, {
+      throw new Failure("already-exists", `Cannot import the secrets of ${nameOfFile(file)}: some are there already.`, {
         details: [...existing].map(({ group, name }) => `secret=${name} in group=${group}`),
         hint: "With --overwrite they are updated; keys that the file does not have stay as they are.",
       });
@@ -61,7 +61,8 @@ export const importSecrets: CommandHandler = async (input, { io, wiring }) => {
       if (existing.has(secret)) await operations.updateSecret(group, name, data);
       else await operations.createSecret(group, name, data);
     }
-    return printDone("Imported", `from ${file}`, secrets, input, io);
+    const text = `from ${nameOfFile(file)}`;
+    return printDone("Imported", { file, text }, secrets, input, io);
   });
 };
 

@@ -6,6 +6,7 @@ import { writeNewFile } from "../../lib/write-new-file.ts";
 import type { CommandHandler } from "../command-spec.ts";
 import { time } from "../format.ts";
 import { announceEngine, notice, outputFormat, printResult, table } from "../output.ts";
+import { noFolder } from "./no-folder.ts";
 
 /** `server audit`: who did what, newest first. */
 export const showAudit: CommandHandler = async (input, { io, wiring }) => {
@@ -45,11 +46,20 @@ export const backUp: CommandHandler = async (input, { io, wiring }) => {
   return 0;
 };
 
-/** `server restore FILE`: the server is stopped for it; services live on. */
+/** `server restore FILE`: the server is stopped for it, once it is known that this can be done; services live on. */
 export const restore: CommandHandler = async (input, { io, wiring }) => {
   const given = input.required("FILE");
   const file = isAbsolute(given) ? given : resolve(io.workingFolder, given);
   const machine = await wiring.serverMachine();
+  const { missingKeys } = await machine.inspectBackup(file);
+  if (missingKeys.length > 0) {
+    notice(
+      io,
+      "warning",
+      `Nobody can read the secrets in ${file} here: they were sealed with the master key ${missingKeys.join(", ")}, which this command does not find.`,
+      ["Bring it back as well: into the folder keys of the home folder, or into BODYWORK_PREVIOUS_MASTER_KEY."],
+    );
+  }
   if (!input.flag("yes")) {
     const question = `Stop the server and replace its store by ${file}? [y/N] `;
     if (!io.canAsk) {
@@ -77,6 +87,11 @@ export const rotateKey: CommandHandler = async (input, { io, wiring }) => {
     rotated,
     ({ secrets }) => `Sealed ${secrets} version${secrets === 1 ? "" : "s"} of secrets with a new key.\n`,
   );
+  notice(
+    io,
+    "info",
+    `The former key is kept in ${rotated.formerKeyFile}, for backups from before. Remove it when you have none.`,
+  );
   return 0;
 };
 
@@ -89,8 +104,11 @@ function fileFailure(file: string, error: unknown): unknown {
   if (hasCode(error, "ENOSPC", "EDQUOT")) {
     return new Failure("disk-full", `Cannot write ${file}: the disk is full.`, { cause: error });
   }
-  if (hasCode(error, "ENOENT", "ENOTDIR", "EACCES", "EROFS", "EISDIR")) {
-    return new Failure("usage", `Cannot write ${file}: ${(error as Error).message}`, { cause: error });
+  if (hasCode(error, "ENOENT", "ENOTDIR")) return noFolder(file, error);
+  if (hasCode(error, "EACCES", "EROFS", "EISDIR")) {
+    return new Failure("usage", `Cannot write ${file}: ${(error as NodeJS.ErrnoException).code}.`, {
+      cause: error,
+    });
   }
   return error;
 }

@@ -9,6 +9,7 @@ import {
   idParams,
   limit,
   name,
+  repeatableDeployRequest,
   words,
 } from "../request-schemas.ts";
 import { type Route, route } from "../route.ts";
@@ -21,8 +22,9 @@ export function runRoutes(operations: Operations): readonly Route[] {
       method: "POST",
       path: "/runs",
       scope: "deploy",
-      summary: "Deploy: the run is accepted and goes on by itself",
-      body: deployBody,
+      summary:
+        "Deploy: the run is accepted and goes on by itself; of one key once, however often it is asked for",
+      body: z.strictObject({ request: repeatableDeployRequest, credentials }),
       response: z.object({ runId: z.string() }),
       status: 202,
       audit: { what: "deploy", on: ({ body }) => auditedAddress(body.request.url) },

@@ -19,6 +19,9 @@ import { type Parts, run, type TerminalOptions, testTerminal, testWiring } from 
 const url = "https://forge.test/me/my-project";
 const create = ["create", "deployment", url];
 
+/** What makes a request one that can be repeated. */
+const aKey = expect.stringMatching(/^[0-9a-f]{32}$/);
+
 const wholeRun = events(
   { kind: "run", status: "running" },
   { kind: "stage", node: "train", status: "running" },
@@ -58,12 +61,12 @@ describe("a deployment that succeeds", () => {
       {
         request: {
           ...{ url, branch: "dev", group: "prod", acceptHostKey: "SHA256:x" },
-          ...{ strict: true, startedBy: "command" },
+          ...{ strict: true, startedBy: "command", key: aKey },
         },
         credentials: undefined,
       },
       {
-        request: { url, ...nothing, group: "prod", strict: false, startedBy: "command" },
+        request: { url, ...nothing, group: "prod", strict: false, startedBy: "command", key: aKey },
         credentials: undefined,
       },
     ]);
@@ -226,6 +229,69 @@ describe("a deployment that fails", () => {
     expect(stderr).toContain("the end of run run-1 is not known here");
     expect(stderr).toContain("bodywork get run run-1");
   });
+});
+
+describe("When it is not known whether a run was accepted", () => {
+  const lost = (code = "ECONNRESET") =>
+    new Failure("server-unreachable", "Cannot reach the server.", {
+      cause: Object.assign(new Error("lost"), { code }),
+    });
+
+  test("the same request is made again, and its run followed", async () => {
+    const asked: DeployRequest[] = [];
+    const parts = server({
+      deploy: async (request) => {
+        asked.push(request);
+        if (asked.length < 4) throw lost();
+        return { runId: "run-1" };
+      },
+    });
+    const { exitCode, stdout, stderr } = await run(create, parts);
+    expect(exitCode).toBe(0);
+    expect(stdout).toContain("Deployment successful");
+    expect(stderr.match(/Asking again/g)).toHaveLength(1);
+    expect(asked.map(({ key }) => key)).toEqual(Array.from({ length: 4 }, () => aKey));
+    expect(new Set(asked.map(({ key }) => key)).size).toBe(1);
+  });
+
+  test("it is given up after a minute, without calling that a failed deployment", async () => {
+    let times = 0;
+    const parts = server({
+      deploy: async () => {
+        times += 1;
+        throw lost();
+      },
+    });
+    const { exitCode, stdout, stderr } = await run(create, parts);
+    expect({ exitCode, times }).toEqual({ exitCode: 1, times: 31 });
+    expect(stdout).not.toContain("Deployment failed");
+    expect(stderr).toContain("If the run was accepted all the same, it goes on.");
+  });
+
+  test("two deployments do not have the same key", async () => {
+    const { asked, parts } = recordingServer();
+    await run(create, parts);
+    await run(create, parts);
+    const keys = asked.map(({ request }) => request.key);
+    expect(keys).toEqual([aKey, aKey]);
+    expect(keys[0]).not.toBe(keys[1]);
+  });
+
+  test.each(["ECONNREFUSED", "ENOTFOUND", "DEPTH_ZERO_SELF_SIGNED_CERT"])(
+    "%s at once is no such case: nobody was there to accept it",
+    async (code) => {
+      let times = 0;
+      const parts = server({
+        deploy: async () => {
+          times += 1;
+          throw lost(code);
+        },
+      });
+      const { exitCode, stderr } = await run(create, parts);
+      expect({ exitCode, times }).toEqual({ exitCode: 1, times: 1 });
+      expect(stderr).not.toContain("accepted");
+    },
+  );
 });
 
 describe("The key of a private repository", () => {
