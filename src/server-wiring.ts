@@ -50,6 +50,9 @@ export interface ServerWiring {
   readonly log: ServerLog;
 }
 
+/** Milliseconds that jobs which were taken up have to end, before due times are decided. */
+const settleTime = 5_000;
+
 export async function createServerParts(wiring: ServerWiring): Promise<ServerParts> {
   const { home, version, variables, settings, log } = wiring;
   const openedStore = openStore(join(home, "store.db"));
@@ -167,8 +170,8 @@ export async function createServerParts(wiring: ServerWiring): Promise<ServerPar
     },
     resume() {
       actions.resume();
-      jobs.resume();
-      scheduler.start();
+      // What ended while no server ran is known in a moment: no due time is to be skipped because of it.
+      void Promise.race([jobs.resume(), systemClock.sleep(settleTime)]).then(scheduler.start);
       log.started({ version, ingress: ingress.publicUrl() });
     },
     metrics: metrics.text,

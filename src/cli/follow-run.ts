@@ -9,6 +9,8 @@ export interface FollowOptions {
   readonly operations: () => Promise<Operations>;
   readonly onEvent: (event: RunEvent) => void;
   readonly onLost: () => void;
+  /** The run began a while ago: logs may have been written, and closed, before. */
+  readonly isLate?: boolean;
   /** The run is to be cancelled, its reason says why; asked of the server until it has heard it. */
   readonly cancel: AbortSignal;
   /** Stop following at once. */
@@ -31,7 +33,7 @@ export async function followRunToEnd(runId: string, options: FollowOptions): Pro
   let lostAt: number | undefined;
   let tries = 0;
   /** Logs may have been written, and closed, that nobody has shown. */
-  let logsMissed = false;
+  let logsMissed = options.isLate ?? false;
   const show = (event: RunEvent): void => {
     for (const shown of unseen.of(event)) options.onEvent(shown);
   };

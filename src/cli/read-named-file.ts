@@ -37,6 +37,7 @@ function read(name: string, most: number, io: CliIo): Uint8Array {
   }
 }
 
-function nameOf(name: string): string {
+/** For people. */
+export function nameOf(name: string): string {
   return name === "-" ? "standard input" : name;
 }

@@ -1,5 +1,5 @@
 /**
- * `nonempty`: any text but an empty one; `integer`: any; `count`: 0 or more; `seconds`: more than 0, fractions too;
+ * `nonempty`: any text but an empty one; `integer`: any; `count`: 0 to 1,000,000; `seconds`: more than 0, fractions too;
  * `address`: `HOST:PORT`.
  */
 export type ValueType = "text" | "nonempty" | "integer" | "count" | "seconds" | "address";
@@ -27,7 +27,8 @@ function wrongType(value: string, type: ValueType): string | undefined {
       return isInteger(value) ? undefined : `'${value}' is not a valid integer.`;
     case "count":
       if (!isInteger(value)) return `'${value}' is not a valid integer.`;
-      return Number(value) >= 0 ? undefined : `'${value}' is less than 0.`;
+      if (Number(value) < 0) return `'${value}' is less than 0.`;
+      return Number(value) <= mostCount ? undefined : `'${value}' is more than ${mostCount}.`;
     case "seconds":
       return /^\d+(\.\d+)?$/.test(value) && Number(value) > 0
         ? undefined
@@ -38,6 +39,9 @@ function wrongType(value: string, type: ValueType): string | undefined {
         : `'${value}' is not of the form HOST:PORT, such as 127.0.0.1:8080.`;
   }
 }
+
+/** More than anybody needs of anything. */
+const mostCount = 1_000_000;
 
 function isInteger(value: string): boolean {
   return /^[+-]?\d+$/.test(value) && Number.isSafeInteger(Number(value));

@@ -47,7 +47,7 @@ const contentTypes = {
 } as const;
 
 async function handle(
-  { answer, audit: audited, status }: Route,
+  { method, answer, audit: audited, status }: Route,
   request: FastifyRequest,
   reply: FastifyReply,
   { audit, beat, callerOf, fromOf }: ServeRouteParts,
@@ -64,7 +64,7 @@ async function handle(
   if (answer.kind === "json") {
     try {
       const value = await answer.of(asked);
-      record("done", audited?.required ? audit.add : audit.tell);
+      record(method === "DELETE" && isNothing(value) ? "not-found" : "done", audited?.required ? audit.add : audit.tell);
       return reply.code(status ?? 200).send(value);
     } catch (error) {
       record(asFailure(error).code, audit.tell);
@@ -79,6 +79,12 @@ async function handle(
     beat,
   });
   return reply;
+}
+
+/** What was to be deleted was not there: nothing was found, or of a group no names. */
+function isNothing(value: unknown): boolean {
+  if (Array.isArray(value)) return value.length === 0;
+  return typeof value === "object" && value !== null && "found" in value && value.found === false;
 }
 
 async function* jsonLines(records: AsyncIterable<unknown>): AsyncIterable<string> {

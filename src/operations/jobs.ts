@@ -28,8 +28,8 @@ export interface Jobs extends JobActions {
   startTogether(jobs: readonly Job[]): void;
   /** Ends a job, and what runs of it; returns when that has ended. `why` is for people. */
   cancel(id: string, why: string): Promise<void>;
-  /** Goes on with every job that an earlier server left unfinished; after its runs were taken up. */
-  resume(): void;
+  /** Goes on with every job that an earlier server left unfinished, after its runs were taken up; resolves when they have ended. */
+  resume(): Promise<void>;
   /** Removes what is beyond the limits of a cronjob's history; it is done after each of its jobs by itself. */
   tidyUp(cronjob: string): Promise<void>;
 }
@@ -99,7 +99,7 @@ export function createJobs(parts: JobParts): Jobs {
       const ours = store
         .unfinishedJobs()
         .filter(({ cronjob, startedAt }) => cronjob === undefined || startedAt !== undefined);
-      for (const job of ours) jobs.start(job);
+      return Promise.all(ours.map(({ id }) => carryOut(id, { keep: false }))).then(() => {});
     },
     tidyUp: (cronjob) => trimHistory(cronjob, parts),
   };

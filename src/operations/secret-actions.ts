@@ -16,24 +16,24 @@ export function createSecretActions(
 ): SecretActions {
   return {
     async createSecret(group, name, data) {
-      refuseProblems("Cannot create a secret.", [...nameProblems(group, name), ...dataProblems(data)]);
+      refuseProblems("create", group, name, [...nameProblems(group, name), ...dataProblems(data)]);
       return secrets.create(group, sanitisedName(name), data);
     },
     async updateSecret(group, name, data) {
       const keys = reader.secrets({ group, name: sanitisedName(name) }).flatMap((secret) => secret.keys);
-      refuseProblems("Cannot update a secret.", [...nameProblems(group, name), ...dataProblems(data, keys)]);
+      refuseProblems("update", group, name, [...nameProblems(group, name), ...dataProblems(data, keys)]);
       const updated = secrets.update(group, sanitisedName(name), data);
       sweep();
       return updated;
     },
     async deleteSecret(group, name) {
-      refuseProblems("Cannot delete a secret.", nameProblems(group, name));
+      refuseProblems("delete", group, name, nameProblems(group, name));
       const found = secrets.remove(group, sanitisedName(name));
       if (found) sweep();
       return { found };
     },
     async deleteSecretGroup(group) {
-      refuseProblems("Cannot delete the secrets of a group.", groupProblems(group));
+      refuse(`Cannot delete the secrets of group=${group}.`, groupProblems(group));
       const names = reader.secrets({ group }).map(({ name }) => name);
       const removed = names.filter((name) => secrets.remove(group, name));
       if (removed.length > 0) sweep();
@@ -56,7 +56,11 @@ const mostBytes = 64 * 1024;
 /** Keys of a secret: as many as anybody needs, and a list of secrets stays a list. */
 const mostKeys = 1_000;
 
-function refuseProblems(cannot: string, problems: readonly string[]): void {
+function refuseProblems(verb: string, group: string, name: string, problems: readonly string[]): void {
+  refuse(`Cannot ${verb} secret=${name} in group=${group}.`, problems);
+}
+
+function refuse(cannot: string, problems: readonly string[]): void {
   if (problems.length === 0) return;
   throw new Failure("usage", cannot, { details: problems });
 }

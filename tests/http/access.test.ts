@@ -190,6 +190,31 @@ test("every change, every reading of secrets and every refused token is in the a
   expect(JSON.stringify(log)).not.toContain(canary);
 });
 
+test("what was to be deleted and was not there is in the audit log as that, and as done when it was", async () => {
+  for (const [found, result] of [
+    [false, "not-found"],
+    [true, "done"],
+  ] as const) {
+    const { client, store } = await testApi({
+      deleteDeployment: async () => ({ found }),
+      deleteJob: async () => ({ found }),
+      deleteCronjob: async () => ({ found }),
+      deleteSecret: async () => ({ found }),
+      deleteSecretGroup: async () => (found ? ["db"] : []),
+    });
+    const one = client();
+    await one.deleteDeployment("x");
+    await one.deleteJob("x");
+    await one.deleteCronjob("x");
+    await one.deleteSecret("g", "x");
+    await one.deleteSecretGroup("g");
+    if (!found) await one.revokeToken("00000000");
+    const entries = store.auditEntries(10);
+    expect(entries.map((entry) => entry.result)).toEqual(entries.map(() => result));
+    expect(entries).toHaveLength(found ? 5 : 6);
+  }
+});
+
 test("a secret is not let out when that can't be recorded; what was done already is told", async () => {
   const full = () => {
     throw new Failure("disk-full", "The disk is full.");

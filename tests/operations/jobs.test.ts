@@ -257,9 +257,11 @@ test("a retry that is due after a restart comes at its time, and is not started 
   await statusIs(first, id, "waiting");
   const next = serverOf({ ...the, clock: notingClock() });
   next.actions.resume();
-  next.jobs.resume();
-  next.jobs.resume();
-  const job = await next.jobEnded(id);
+  const ended = next.jobs.resume();
+  void next.jobs.resume();
+  await ended;
+  const job = next.store.job(id) ?? aJob();
+  expect(job.status, "it is told when they have ended").toBe("failed");
   expect(job.runs.map((run) => next.store.run(run)?.status)).toEqual(["failed", "failed"]);
   expect(next.store.runs({})).toHaveLength(2);
 });

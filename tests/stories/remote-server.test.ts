@@ -154,10 +154,10 @@ test("over a connection that is cut again and again each line comes once and in 
     [2, 3],
   ] as const) {
     const random = createRandom(seed);
-    // What says that the run is accepted comes whole, for who has not heard it does not know what to follow.
     const most = Array.from({ length: 6 }, () => 1_500 + random.below(40_000));
-    const proxy = await cuttingProxy(portOf(machine.url), (connection) =>
-      connection === 0 ? Number.POSITIVE_INFINITY : (most[connection - 1] ?? Number.POSITIVE_INFINITY),
+    const proxy = await cuttingProxy(
+      portOf(machine.url),
+      (connection) => most[connection] ?? Number.POSITIVE_INFINITY,
     );
     const project = await projectOf(
       printing(

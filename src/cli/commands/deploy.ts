@@ -153,7 +153,7 @@ async function deployAndFollow(order: Order): Promise<number> {
     return 130;
   }
   if (accepted === "refused") return 1;
-  const { runId } = accepted;
+  const { runId, isLate } = accepted;
   if (input.flag("detach")) {
     const run = await operations.run(runId);
     io.stdout.write(format === "table" ? `run=${runId} accepted.\n` : await recordText(format, run));
@@ -163,7 +163,7 @@ async function deployAndFollow(order: Order): Promise<number> {
   }
 
   const progress = createRunProgress(io, results);
-  const run = await follow(runId, progress, context, interruption).finally(() => progress.end());
+  const run = await follow({ runId, isLate }, progress, context, interruption).finally(() => progress.end());
   if (run === undefined) return interruption.leave.aborted ? 130 : 1;
   order.onRelease(run);
   if (format === "table") {
@@ -187,14 +187,21 @@ function resultStream(
 const longestLoss = 60_000;
 const repeatDelay = 2_000;
 
+interface AcceptedRun {
+  readonly runId: string;
+  /** It may have gone on for a while before we heard of it. */
+  readonly isLate: boolean;
+}
+
 /** Repeats the request when its answer is lost: by its key the server knows it again, and accepts it once. */
-async function accept(order: Order): Promise<{ readonly runId: string } | "refused"> {
+async function accept(order: Order): Promise<AcceptedRun | "refused"> {
   const { credentials, operations, input, context, interruption } = order;
   const { io } = context;
   const request: DeployRequest = { ...order.request, key: randomBytes(16).toString("hex") };
   for (let lostAt: number | undefined; ; ) {
     try {
-      return await operations.deploy(request, credentials);
+      const { runId } = await operations.deploy(request, credentials);
+      return { runId, isLate: lostAt !== undefined };
     } catch (error) {
       const failure = withWholePath(error, request.url, io);
       if (failure.code !== "server-unreachable") {
@@ -239,7 +246,7 @@ function refuse(
 }
 
 async function follow(
-  runId: string,
+  { runId, isLate }: AcceptedRun,
   progress: RunProgress,
   { io, wiring }: CommandContext,
   { cancel, leave }: Interruption,
@@ -253,6 +260,7 @@ async function follow(
     onEvent: (event) => progress.show(event),
     onLost: () =>
       progress.note("warning", "The connection to the server is lost; the run goes on. Connecting again…"),
+    isLate,
     cancel,
     leave,
   });

@@ -1,4 +1,5 @@
-import { resolve } from "node:path";
+import { existsSync } from "node:fs";
+import { dirname, resolve } from "node:path";
 import { Failure } from "../../core/failure.ts";
 import { sanitisedName } from "../../core/naming.ts";
 import { SecretValue } from "../../core/secret-value.ts";
@@ -9,7 +10,8 @@ import type { CliIo } from "../cli-io.ts";
 import type { CommandHandler, CommandInput } from "../command-spec.ts";
 import { announceEngine, outputFormat, printResult } from "../output.ts";
 import { printableText } from "../printable-text.ts";
-import { readNamedFile, readNamedText } from "../read-named-file.ts";
+import { nameOf, readNamedFile, readNamedText } from "../read-named-file.ts";
+import { noFolder } from "./no-folder.ts";
 import { orRefused } from "./refusal.ts";
 
 /** Bytes. */
@@ -51,7 +53,7 @@ export const importSecrets: CommandHandler = async (input, { io, wiring }) => {
     const operations = await wiring.operations();
     const existing = await existingOf(secrets, operations);
     if (existing.size > 0 && !input.flag("overwrite")) {
-      throw new Failure("already-exists", `Cannot import the secrets of ${nameOfFile(file)}: some are there already.`, {
+      throw new Failure("already-exists", `Cannot import the secrets of ${nameOf(file)}: some are there already.`, {
         details: [...existing].map(({ group, name }) => `secret=${name} in group=${group}`),
         hint: "With --overwrite they are updated; keys that the file does not have stay as they are.",
       });
@@ -61,7 +63,7 @@ export const importSecrets: CommandHandler = async (input, { io, wiring }) => {
       if (existing.has(secret)) await operations.updateSecret(group, name, data);
       else await operations.createSecret(group, name, data);
     }
-    const text = `from ${nameOfFile(file)}`;
+    const text = `from ${nameOf(file)}`;
     return printDone("Imported", { file, text }, secrets, input, io);
   });
 };
@@ -94,6 +96,7 @@ async function secretsToExport(
 }
 
 function writeExport(path: string, bytes: Uint8Array): void {
+  if (!existsSync(dirname(path))) throw noFolder(path);
   try {
     writeFileAtomic(path, bytes);
   } catch (error) {
@@ -147,13 +150,16 @@ async function passphrase(input: CommandInput, io: CliIo): Promise<SecretValue> 
 
 async function printDone(
   done: "Exported" | "Imported",
-  where: string,
+  { file, text }: { readonly file: string; readonly text: string },
   secrets: readonly CarriedSecret[],
   input: CommandInput,
   io: CliIo,
 ): Promise<number> {
-  const records = secrets.map(({ group, name, data }) => ({ group, name, keys: Object.keys(data) }));
+  const record = {
+    file,
+    secrets: secrets.map(({ group, name, data }) => ({ group, name, keys: Object.keys(data) })),
+  };
   const count = `${secrets.length} ${secrets.length === 1 ? "secret" : "secrets"}`;
-  await printResult(io, outputFormat(input), records, () => printableText(`${done} ${count} ${where}\n`));
+  await printResult(io, outputFormat(input), record, () => printableText(`${done} ${count} ${text}\n`));
   return 0;
 }

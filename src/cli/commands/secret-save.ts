@@ -1,5 +1,7 @@
 import { Failure } from "../../core/failure.ts";
+import { isReservedVariable } from "../../core/stage-variables.ts";
 import type { Operations, SecretActions } from "../../operations/operations.ts";
+import type { CliIo } from "../cli-io.ts";
 import type { CommandContext, CommandHandler, CommandInput } from "../command-spec.ts";
 import { announceEngine, notice, outputFormat, printResult } from "../output.ts";
 import { printableText } from "../printable-text.ts";
@@ -36,6 +38,14 @@ async function save(
     await printResult(io, outputFormat(input), secret, ({ group, name }) =>
       printableText(`${done} secret=${name} in group=${group}\n`),
     );
+    warnOfReserved(Object.keys(data), io);
     return 0;
   });
+}
+
+/** They may be kept, for nobody knows yet what for. */
+function warnOfReserved(keys: readonly string[], io: CliIo): void {
+  for (const key of keys.filter(isReservedVariable)) {
+    notice(io, "warning", `No stage can have ${key}: a deployment with this variable among its secrets is refused.`);
+  }
 }

@@ -56,8 +56,8 @@ export const restore: CommandHandler = async (input, { io, wiring }) => {
     notice(
       io,
       "warning",
-      `Nobody can read the secrets in ${file} here: they were sealed with the master key ${missingKeys.join(", ")}, which this command does not find.`,
-      ["Bring it back as well: into the folder keys of the home folder, or into BODYWORK_PREVIOUS_MASTER_KEY."],
+      `The secrets in ${file} can't be read here: they were sealed with the master key ${missingKeys.join(", ")}, which this command does not find.`,
+      missingKeys.map((id) => `Bring that key back too: as keys/master.key.${id} in the home folder.`),
     );
   }
   if (!input.flag("yes")) {

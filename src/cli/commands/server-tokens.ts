@@ -30,7 +30,7 @@ export const listTokens: CommandHandler = async (input, { io, wiring }) => {
     found.length === 0
       ? "No tokens found\n"
       : table(io.stdout, {
-          head: ["Id", "Name", "Scopes", "Created", "Expires", "Last_Used"],
+          head: ["Id", "Name", "Scopes", "Created", "Expires", "Last Used"],
           rows: found.map((token) => row(token, io.now())),
         }),
   );
