@@ -1,5 +1,5 @@
 import type { CliIo, CliWiring } from "./cli-io.ts";
-import type { ValueType } from "./value-types.ts";
+import type { ValueRule } from "./value-types.ts";
 
 /** One row of the command table: what it is called, what it takes, and where its code is. */
 export interface CommandSpec {
@@ -28,12 +28,10 @@ export interface GroupSpec {
   readonly summary: string;
 }
 
-export interface ArgumentSpec {
+export interface ArgumentSpec extends ValueRule {
   readonly name: string;
   readonly summary: string;
   readonly required: boolean;
-  readonly type?: ValueType;
-  readonly choices?: readonly string[];
   /** What it is when it isn't given, for the help. */
   readonly default?: string;
 }
@@ -46,14 +44,12 @@ export type OptionSpec =
       /** True when `--no-NAME` exists too. */
       readonly negatable?: true;
     }
-  | {
+  | (ValueRule & {
       readonly kind: "value";
       readonly name: string;
       readonly summary: string;
       /** What the help calls the value. */
       readonly value: string;
-      readonly type?: ValueType;
-      readonly choices?: readonly string[];
       readonly default?: string;
       /** Wrong usage without it. */
       readonly required?: true;
@@ -63,7 +59,7 @@ export type OptionSpec =
       readonly aliases?: readonly string[];
       /** Works, but no help lists it. */
       readonly hidden?: true;
-    };
+    });
 
 export interface CommandContext {
   readonly io: CliIo;

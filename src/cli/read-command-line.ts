@@ -7,7 +7,7 @@ import { commandGroups, commandTable } from "./command-table.ts";
 import { spreadValues } from "./spread-values.ts";
 import { commonOptions, globalOptions } from "./table/shared.ts";
 import { usageMessage } from "./usage-message.ts";
-import { type ValueType, wrongValue } from "./value-types.ts";
+import { type ValueRule, wrongValue } from "./value-types.ts";
 
 export type ReadCommandLine =
   | ReadCommand
@@ -267,7 +267,7 @@ function check(
   command: Command,
   label: string,
   value: string,
-  spec: { readonly type?: ValueType; readonly choices?: readonly string[] },
+  spec: ValueRule,
 ): void {
   const wrong = wrongValue(value, spec);
   if (wrong !== undefined) throw new WrongUsage(command, `Invalid value for '${label}': ${wrong}`);

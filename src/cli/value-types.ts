@@ -4,12 +4,22 @@
  */
 export type ValueType = "text" | "nonempty" | "integer" | "count" | "seconds" | "address";
 
+export interface ValueRule {
+  readonly type?: ValueType;
+  readonly choices?: readonly string[];
+  /** Of a count, when it is not 1,000,000. */
+  readonly most?: number;
+}
+
+/** More than anybody needs of anything. */
+const mostCount = 1_000_000;
+
 /** What is wrong with a value, as a sentence; undefined when it is one. */
 export function wrongValue(
   value: string,
-  { type = "text", choices }: { readonly type?: ValueType; readonly choices?: readonly string[] },
+  { type = "text", choices, most = mostCount }: ValueRule,
 ): string | undefined {
-  return choices === undefined ? wrongType(value, type) : wrongChoice(value, choices);
+  return choices === undefined ? wrongType(value, type, most) : wrongChoice(value, choices);
 }
 
 function wrongChoice(value: string, choices: readonly string[]): string | undefined {
@@ -17,7 +27,7 @@ function wrongChoice(value: string, choices: readonly string[]): string | undefi
   return `'${value}' is not one of ${choices.map((choice) => `'${choice}'`).join(", ")}.`;
 }
 
-function wrongType(value: string, type: ValueType): string | undefined {
+function wrongType(value: string, type: ValueType, most: number): string | undefined {
   switch (type) {
     case "text":
       return undefined;
@@ -28,7 +38,7 @@ function wrongType(value: string, type: ValueType): string | undefined {
     case "count":
       if (!isInteger(value)) return `'${value}' is not a valid integer.`;
       if (Number(value) < 0) return `'${value}' is less than 0.`;
-      return Number(value) <= mostCount ? undefined : `'${value}' is more than ${mostCount}.`;
+      return Number(value) <= most ? undefined : `'${value}' is more than ${most}.`;
     case "seconds":
       return /^\d+(\.\d+)?$/.test(value) && Number(value) > 0
         ? undefined
@@ -39,9 +49,6 @@ function wrongType(value: string, type: ValueType): string | undefined {
         : `'${value}' is not of the form HOST:PORT, such as 127.0.0.1:8080.`;
   }
 }
-
-/** More than anybody needs of anything. */
-const mostCount = 1_000_000;
 
 function isInteger(value: string): boolean {
   return /^[+-]?\d+$/.test(value) && Number.isSafeInteger(Number(value));

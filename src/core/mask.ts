@@ -70,13 +70,17 @@ function formsOf(text: string): readonly string[] {
 
 /**
  * Of bytes somewhere in a longer sequence: at each of the three places in a group of three bytes, without the characters
- * that their neighbours have a part in.
+ * that their neighbours have a part in; and of bytes that are the last of it, to the end, with padding and without.
  */
 function base64Forms(bytes: Buffer): readonly string[] {
   return [0, 1, 2].flatMap((shift) => {
     const encoded = Buffer.concat([Buffer.alloc(shift), bytes]).toString("base64");
-    const own = encoded.slice(Math.ceil((shift * 8) / 6), Math.floor(((shift + bytes.length) * 8) / 6));
-    return [own, own.replaceAll("+", "-").replaceAll("/", "_")];
+    const own = encoded.slice(Math.ceil((shift * 8) / 6));
+    const inner = own.slice(0, Math.floor(((shift + bytes.length) * 8) / 6) - Math.ceil((shift * 8) / 6));
+    return [inner, own, own.replace(/=+$/, "")].flatMap((form) => [
+      form,
+      form.replaceAll("+", "-").replaceAll("/", "_"),
+    ]);
   });
 }
 

@@ -6,16 +6,17 @@ import { type Cronjob, type CronjobSpec, finishedJobStatuses } from "../core/job
 import { withoutCredentials } from "../core/url-credentials.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { JobStore } from "../ports/job-store.ts";
+import type { RunReader } from "../ports/run-store.ts";
 import type { Secrets } from "../ports/secrets.ts";
 import type { Source } from "../ports/source.ts";
 import type { Jobs } from "./jobs.ts";
-import { keepSshKey } from "./keep-ssh-key.ts";
-import type { CronjobActions, RepositoryCredentials } from "./operations.ts";
+import { keepSshKey, keptSshKey } from "./keep-ssh-key.ts";
+import type { CronjobActions, RepositoryCredentials, SavedCronjob } from "./operations.ts";
 
 export interface CronjobParts {
-  readonly store: JobStore;
+  readonly store: JobStore & RunReader;
   readonly jobs: Pick<Jobs, "deleteJob">;
-  readonly source: Pick<Source, "check">;
+  readonly source: Pick<Source, "check" | "resolve">;
   readonly secrets: Secrets;
   readonly clock: Clock;
   /** Lets the scheduler see what was changed. */
@@ -37,7 +38,8 @@ export function createCronjobActions({
       refuse("create", wanted.name, problemsOf(wanted, credentials, source));
       if (store.cronjob(wanted.name) !== undefined) throw alreadyThere(wanted.name);
       const now = clock.now().toISOString();
-      return save({ ...wanted, createdAt: now, updatedAt: now, decidedUntil: now }, credentials);
+      const created = save({ ...wanted, createdAt: now, updatedAt: now, decidedUntil: now }, credentials);
+      return lookedAt(created, credentials);
     },
     async updateCronjob(name, change, credentials) {
       const before = store.cronjob(cronjobName(name));
@@ -45,7 +47,10 @@ export function createCronjobActions({
       const changed = { ...before, ...withoutUndefined(change) };
       const wanted = { ...changed, request: forCron(changed) };
       refuse("update", wanted.name, problemsOf(wanted, credentials, source));
-      return save({ ...wanted, ...decidedAfter(before, wanted, clock.now()) }, credentials);
+      const updated = save({ ...wanted, ...decidedAfter(before, wanted, clock.now()) }, credentials);
+      const { url, branch } = before.request;
+      const isSame = url === updated.request.url && branch === updated.request.branch;
+      return isSame && credentials === undefined ? updated : lookedAt(updated, credentials);
     },
     async deleteCronjob(name) {
       const found = store.cronjob(cronjobName(name));
@@ -68,7 +73,31 @@ export function createCronjobActions({
     wake();
     return cronjob;
   }
+
+  /** It is kept whatever comes of the look: the repository may be there when it is due. */
+  async function lookedAt(
+    cronjob: Cronjob,
+    credentials: RepositoryCredentials | undefined,
+  ): Promise<SavedCronjob> {
+    const { request } = cronjob;
+    const late = AbortSignal.timeout(lookTime);
+    try {
+      const key = credentials?.sshKey ?? keptSshKey(request, store, secrets);
+      const { url, branch: ref, acceptHostKey } = request;
+      await source.resolve({ url, ref, sshKey: key?.reveal(), acceptHostKey }, late);
+      return cronjob;
+    } catch (error) {
+      const { message, hint } = asFailure(error);
+      const why = late.aborted
+        ? `${request.url} was not read within ${lookTime / 1_000} s.`
+        : [message, ...(hint === undefined ? [] : [hint])].join(" ");
+      return { ...cronjob, warnings: [`As it is now, nothing can be deployed. ${why}`] };
+    }
+  }
 }
+
+/** Milliseconds that somebody waits to be told that a repository or branch is not there. */
+const lookTime = 30_000;
 
 function forCron({ request }: Pick<CronjobSpec, "request">): CronjobSpec["request"] {
   return { ...request, startedBy: "cron" };

@@ -80,11 +80,20 @@ export type CronjobChange = {
   readonly [Key in Exclude<keyof CronjobSpec, "name">]?: CronjobSpec[Key] | undefined;
 };
 
+/** With what keeps it from being deployed as its repository is now, one line each; undefined when nothing does. */
+export interface SavedCronjob extends Cronjob {
+  readonly warnings?: readonly string[] | undefined;
+}
+
 export interface CronjobActions {
   /** Fails: already-exists, usage (the schedule or the time zone, and what is wrong with it), repository-url. */
-  createCronjob(spec: CronjobSpec, credentials?: RepositoryCredentials): Promise<Cronjob>;
+  createCronjob(spec: CronjobSpec, credentials?: RepositoryCredentials): Promise<SavedCronjob>;
   /** Fails: not-found, and as `createCronjob` does. */
-  updateCronjob(name: string, change: CronjobChange, credentials?: RepositoryCredentials): Promise<Cronjob>;
+  updateCronjob(
+    name: string,
+    change: CronjobChange,
+    credentials?: RepositoryCredentials,
+  ): Promise<SavedCronjob>;
   /** With its jobs, their runs and logs; what runs of it is cancelled. What it has deployed lives on. */
   deleteCronjob(name: string): Promise<{ readonly found: boolean }>;
 }

@@ -1,5 +1,5 @@
 import { changedSecrets } from "../core/changed-secrets.ts";
-import type { Deployment, ServiceStatus } from "../core/run-state.ts";
+import type { Deployment, Run, ServiceStatus } from "../core/run-state.ts";
 import type { LogReader } from "../ports/engine.ts";
 import type { Environments } from "../ports/environments.ts";
 import type { StoreReader } from "../ports/store.ts";
@@ -62,7 +62,18 @@ function viewOf(found: Deployment, services: readonly ServiceStatus[], store: St
     ...found,
     release,
     services: services.filter((service) => service.namespace === namespace && service.deployment === name),
-    lastRun: store.runs({ deployment: name, namespace, limit: 1 })[0],
+    lastRun: lastRunOf(found, store),
     changedSecrets: used.length === 0 ? [] : changedSecrets(used, store.secrets({})),
   };
+}
+
+/** Runs that are looked through for one that is the deployment's own. */
+const recentRuns = 100;
+
+/** Not one that was refused because the deployment is another repository's. */
+function lastRunOf({ namespace, name }: Deployment, store: StoreReader): Run | undefined {
+  const isOwn = ({ code }: Run): boolean => code !== "namespace-taken";
+  const [newest] = store.runs({ deployment: name, namespace, limit: 1 });
+  if (newest === undefined || isOwn(newest)) return newest;
+  return store.runs({ deployment: name, namespace, limit: recentRuns }).find(isOwn);
 }

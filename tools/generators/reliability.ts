@@ -9,19 +9,15 @@ const root = dirname(dirname(import.meta.dirname));
 export async function generate(): Promise<ReadonlyMap<string, string>> {
   const soak = readSoak(readFileSync(join(root, "docs", "soak.md"), "utf8"));
   const sections = reliabilityRows.map((row) => section(row, soak));
-  return new Map([
-    ["docs/reliability.md", `${[opening, figures(soak), ...sections, ending].join("\n\n")}\n`],
-  ]);
+  return new Map([["docs/reliability.md", `${[opening, figures, ...sections, ending].join("\n\n")}\n`]]);
 }
 
 /** What docs/soak.md says of the tests that it has run. */
 interface Soak {
-  readonly date: string;
   readonly results: readonly (TestReference & { readonly outcome: string; readonly counted: string })[];
 }
 
 function readSoak(page: string): Soak {
-  const date = /^\| (\d{4}-\d{2}-\d{2}) \|/m.exec(page)?.[1] ?? "never";
   const sections = page.split(/^## (?=tests\/)/m).slice(1);
   const results = sections.flatMap((section) => {
     const [file = "", ...lines] = section.split("\n");
@@ -31,7 +27,7 @@ function readSoak(page: string): Soak {
       return isRow ? [{ file: file.trim(), title, outcome, counted }] : [];
     });
   });
-  return { date, results };
+  return { results };
 }
 
 const opening = `# Reliability
@@ -48,9 +44,9 @@ that the tests check (\`npm run generate\`); do not edit.
   attempt it is.
 - **A run ends in a true state.** Whoever is killed, the record says what has become of it.`;
 
-const figures = ({ date }: Soak): string => `## What goes wrong, and what becomes of it
+const figures = `## What goes wrong, and what becomes of it
 
-Figures are of the last soak (${date}; [its page](soak.md) has the seed and the machine). A count of none is given with the bound that
+Figures are of the last soak ([its page](soak.md) has dates, seeds and the machine). A count of none is given with the bound that
 it is below, with 95 % confidence. Tests without figures run whole in the suite. Those called *control*, or that say that something
 *matters* or *can fail*, take a guard away and see the fault come through.`;
 

@@ -7,6 +7,7 @@ import type { CliIo, CliStream } from "../cli-io.ts";
 import type { CommandHandler, CommandInput } from "../command-spec.ts";
 import { between } from "../format.ts";
 import { printJobLog } from "../job-log.ts";
+import { cronjobViewRecord, jobRecord } from "../job-records.ts";
 import { jobTable } from "../job-tables.ts";
 import { notice, outputFormat, printResult, table } from "../output.ts";
 import { orRefused } from "./refusal.ts";
@@ -33,13 +34,13 @@ export const getCronjob: CommandHandler = (input, { io, wiring }) =>
     if (logs !== undefined) return printJobLog(logs, outputFormat(input), operations, io);
     const cronjob = await findCronjob(cronjobName(name), operations);
     if (input.flag("history")) return showHistory(cronjob, input, operations, io);
-    await printResult(io, outputFormat(input), cronjob, () => describeCronjob(io.stdout, cronjob));
+    await printResult(io, outputFormat(input), cronjobViewRecord(cronjob), () => describeCronjob(io.stdout, cronjob));
     return 0;
   });
 
 async function list(input: CommandInput, operations: Operations, io: CliIo): Promise<number> {
   const views = await operations.cronjobs({});
-  await printResult(io, outputFormat(input), views, () =>
+  await printResult(io, outputFormat(input), views.map(cronjobViewRecord), () =>
     table(io.stdout, {
       title: "cronjobs",
       head: ["Name", "Git Repository URL", "Schedule", "Time Zone", "Next", "Last"],
@@ -101,7 +102,7 @@ async function showHistory(
 ): Promise<number> {
   const jobs = await operations.jobs({ cronjob: cronjob.name });
   const newest = jobs.slice(0, input.number("limit"));
-  await printResult(io, outputFormat(input), newest, () => {
+  await printResult(io, outputFormat(input), newest.map(jobRecord), () => {
     const ran = jobs.filter(({ runs, status }) => runs.length > 0 || status === "active");
     return [
       ...ran.map((job) => jobTable(io.stdout, job, io.now())),

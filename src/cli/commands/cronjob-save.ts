@@ -1,4 +1,3 @@
-import { resolve } from "node:path";
 import { cronjobName } from "../../core/cron/cronjob-name.ts";
 import { nextDueTimes } from "../../core/cron/due-times.ts";
 import { parseSchedule } from "../../core/cron/parse-schedule.ts";
@@ -6,12 +5,18 @@ import { zonedText } from "../../core/cron/time-zone.ts";
 import { nameDisagrees, scheduleInWords } from "../../core/cron/words.ts";
 import { Failure } from "../../core/failure.ts";
 import type { Cronjob, CronjobSpec } from "../../core/job-state.ts";
-import type { CronjobChange, Operations, RepositoryCredentials } from "../../operations/operations.ts";
+import type {
+  CronjobChange,
+  Operations,
+  RepositoryCredentials,
+  SavedCronjob,
+} from "../../operations/operations.ts";
 import type { CliIo } from "../cli-io.ts";
 import type { CommandContext, CommandHandler, CommandInput } from "../command-spec.ts";
+import { cronjobRecord } from "../job-records.ts";
 import { announceEngine, notice, outputFormat, printResult } from "../output.ts";
 import { printableText } from "../printable-text.ts";
-import { withWholePath } from "./deploy-request.ts";
+import { readKeyOption, withWholePath } from "./deploy-request.ts";
 import { orRefused } from "./refusal.ts";
 
 /** `create cronjob GIT_URL`. What it means is told on standard error: in words, and the next times. */
@@ -32,23 +37,23 @@ export const updateCronjob: CommandHandler = (input, context) =>
 async function save(
   done: "Created" | "Updated",
   input: CommandInput,
-  { io, wiring }: CommandContext,
-  act: (operations: Operations, credentials: RepositoryCredentials | undefined) => Promise<Cronjob>,
+  context: CommandContext,
+  act: (operations: Operations, credentials: RepositoryCredentials | undefined) => Promise<SavedCronjob>,
 ): Promise<number> {
+  const { io, wiring } = context;
   await announceEngine(io, wiring);
+  const keyFile = given(input, "ssh");
+  const credentials =
+    keyFile === undefined ? undefined : await readKeyOption(keyFile, input.required("GIT_URL"), context);
   return orRefused(input, io, async () => {
-    const keyFile = given(input, "ssh");
-    const credentials =
-      keyFile === undefined
-        ? undefined
-        : { sshKey: await wiring.readKeyFile(resolve(io.workingFolder, keyFile)), keep: true };
     const cronjob = await act(await wiring.operations(), credentials).catch((error: unknown) => {
       throw withWholePath(error, input.required("GIT_URL"), io);
     });
-    await printResult(io, outputFormat(input), cronjob, ({ name }) =>
+    await printResult(io, outputFormat(input), cronjobRecord(cronjob), ({ name }) =>
       printableText(`${done} cronjob=${name}\n`),
     );
     tellMeaning(cronjob, io);
+    for (const warning of cronjob.warnings ?? []) notice(io, "warning", warning);
     return 0;
   });
 }
@@ -113,11 +118,12 @@ function tellMeaning(cronjob: Cronjob, io: CliIo): void {
   const hint = timezone === "UTC" ? "; --timezone sets another" : "";
   notice(io, "info", `Schedule: ${scheduleInWords(text)} (time zone ${timezone}${hint})`);
   const next = nextDueTimes(schedule, timezone, new Date(io.now()), toldTimes);
+  if (next.length === 0) {
+    notice(io, "warning", `No day of the next five years is one of ${text}: nothing will be deployed.`);
+  }
   if (suspended) {
     notice(io, "info", "It is suspended: due times are skipped until --no-suspend.");
-  } else if (next.length === 0) {
-    notice(io, "warning", `No day of the next five years is one of ${text}: nothing will be deployed.`);
-  } else {
+  } else if (next.length > 0) {
     notice(io, "info", `Next: ${next.map((time) => zonedText(time, timezone)).join(", ")}`);
   }
   const warning = nameDisagrees(name, schedule);

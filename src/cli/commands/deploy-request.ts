@@ -4,6 +4,7 @@ import { isDockerImage } from "../../core/docker-image.ts";
 import { asFailure, Failure } from "../../core/failure.ts";
 import { isSshAddress } from "../../core/repository-address.ts";
 import type { DeployRequest } from "../../core/run-state.ts";
+import { withoutCredentials } from "../../core/url-credentials.ts";
 import type { RepositoryCredentials } from "../../operations/operations.ts";
 import type { CliIo } from "../cli-io.ts";
 import type { CommandContext, CommandInput } from "../command-spec.ts";
@@ -35,8 +36,27 @@ export async function readCredentials(
     }
     return { sshKey: ofEnvironment, keep: false };
   }
-  if (keyFile === undefined) return undefined;
-  return { sshKey: await wiring.readKeyFile(resolve(io.workingFolder, keyFile)), keep: true };
+  return keyFile === undefined ? undefined : readKeyOption(keyFile, url, { io, wiring });
+}
+
+/** The private key that `--ssh` names. Undefined, which is said, for an address that it is of no use for. Fails: usage. */
+export async function readKeyOption(
+  keyFile: string,
+  url: string,
+  { io, wiring }: CommandContext,
+): Promise<RepositoryCredentials | undefined> {
+  if (!isSshAddress(url)) {
+    notice(io, "warning", `--ssh is not used, nor is the key kept: ${withoutCredentials(url)} is no ssh address.`);
+    return undefined;
+  }
+  const path = resolve(io.workingFolder, keyFile);
+  const sshKey = await wiring.readKeyFile(path);
+  if (!/-----BEGIN [^\n]*PRIVATE KEY-----/.test(sshKey.reveal())) {
+    throw new Failure("usage", `Cannot use ${path} as an ssh key: it is no private key.`, {
+      hint: "Such a file begins with -----BEGIN … PRIVATE KEY-----; one that ends in .pub is the public key.",
+    });
+  }
+  return { sshKey, keep: true };
 }
 
 /** Of what the original says of an image, only its form can be wrong here. */

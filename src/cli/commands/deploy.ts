@@ -12,6 +12,7 @@ import { belowFailure } from "../explain-failure.ts";
 import { followRunToEnd } from "../follow-run.ts";
 import { between } from "../format.ts";
 import { type Interruption, unlessAborted, watchForInterruption } from "../interruption.ts";
+import { jobRecord } from "../job-records.ts";
 import {
   announceEngine,
   notice,
@@ -131,7 +132,7 @@ async function createJob({
   const job = await operations.createJob({ name, request, retries }, credentials).catch((error: unknown) => {
     throw withWholePath(error, request.url, io);
   });
-  await printResult(io, outputFormat(input), job, ({ id }) => `Created workflow-job=${printableText(id)}\n`);
+  await printResult(io, outputFormat(input), jobRecord(job), ({ id }) => `Created workflow-job=${printableText(id)}\n`);
   notice(io, "info", `See how it does with: bodywork get deployments --async --logs ${job.id}`);
   return 0;
 }

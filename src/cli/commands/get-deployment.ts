@@ -5,6 +5,7 @@ import type { DeploymentView, Operations } from "../../operations/operations.ts"
 import type { CliIo, CliStream } from "../cli-io.ts";
 import type { CommandHandler, CommandInput } from "../command-spec.ts";
 import { printJobLog } from "../job-log.ts";
+import { jobRecord } from "../job-records.ts";
 import { jobTable } from "../job-tables.ts";
 import { notice, outputFormat, printResult, table } from "../output.ts";
 import { printableText } from "../printable-text.ts";
@@ -44,10 +45,10 @@ async function getJobs(input: CommandInput, operations: Operations, io: CliIo): 
   const jobs = (await operations.jobs({ cronjob: null })).filter(
     (job) => name === undefined || job.id === name || job.id === `async-workflow-${name}`,
   );
-  await printResult(io, format, jobs, (found) =>
-    found.length === 0
+  await printResult(io, format, jobs.map(jobRecord), () =>
+    jobs.length === 0
       ? "No workflow-jobs found\n"
-      : found.map((job) => jobTable(io.stdout, job, io.now())).join("\n"),
+      : jobs.map((job) => jobTable(io.stdout, job, io.now())).join("\n"),
   );
   return 0;
 }

@@ -6,12 +6,12 @@ function cronjobOptions(verb: "create" | "update"): readonly OptionSpec[] {
   const otherwise = (value: string): { readonly default?: string } =>
     verb === "create" ? { default: value } : {};
   return [
-    { kind: "value", name: "name", value: "NAME", required: true, summary: "Name of the cronjob" },
+    { kind: "value", name: "name", value: "NAME", type: "nonempty", required: true, summary: "Name of the cronjob" },
     {
       kind: "value",
       name: "schedule",
       value: "SCHEDULE",
-      ...(verb === "create" ? { required: true } : {}),
+      ...(verb === "create" ? { type: "nonempty", required: true } : {}),
       summary: "When to deploy: five fields, as in cron, or @daily and the like",
     },
     {
@@ -32,6 +32,7 @@ function cronjobOptions(verb: "create" | "update"): readonly OptionSpec[] {
       name: "retries",
       value: "N",
       type: "count",
+      most: 1_000,
       ...otherwise("1"),
       summary: "Further runs of the whole deployment after one that failed",
     },
@@ -40,6 +41,7 @@ function cronjobOptions(verb: "create" | "update"): readonly OptionSpec[] {
       name: "history-limit",
       value: "N",
       type: "count",
+      most: 10_000,
       ...otherwise("1"),
       summary: "Succeeded and failed jobs, each, whose runs and logs are kept",
     },
@@ -129,6 +131,7 @@ export const cronjobCommands: readonly CommandSpec[] = [
         name: "limit",
         value: "N",
         type: "count",
+        most: 1_000,
         default: "50",
         summary: "With --history: how many of the newest due times",
       },

@@ -37,6 +37,7 @@ const deployOptions: readonly OptionSpec[] = [
     name: "retries",
     value: "N",
     type: "count",
+    most: 1_000,
     summary: "With --async: further runs after one that failed (1 if left out)",
   },
   {
@@ -160,6 +161,7 @@ export const deploymentCommands: readonly CommandSpec[] = [
         name: "limit",
         value: "N",
         type: "count",
+        most: 1_000,
         default: "20",
         summary: "How many of the newest to list",
       },

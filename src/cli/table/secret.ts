@@ -11,6 +11,8 @@ const group = {
   summary: "Group of the secret, such as dev or prod",
 } as const satisfies OptionSpec;
 
+const requiredGroup: OptionSpec = { ...group, type: "nonempty", required: true };
+
 const data: readonly OptionSpec[] = [
   {
     kind: "value",
@@ -44,7 +46,7 @@ export const secretCommands: readonly CommandSpec[] = [
     summary: "Create a secret: keys with values, which stages get as environment variables",
     description: ["The line end of a file with one line is left out."],
     arguments: [secretName],
-    options: [{ ...group, required: true }, ...data, output],
+    options: [requiredGroup, ...data, output],
     examples: [
       "bodywork create secret db-credentials --group prod --data USERNAME=me --data-file PASSWORD=password.txt",
       "bodywork create secret api --group dev --data-file TOKEN=-",
@@ -59,7 +61,7 @@ export const secretCommands: readonly CommandSpec[] = [
       "What is live keeps the values that it was started with; the next deployment uses the new ones.",
     ],
     arguments: [secretName],
-    options: [{ ...group, required: true }, ...data, output],
+    options: [requiredGroup, ...data, output],
     examples: ["bodywork update secret db-credentials --group prod --data-file PASSWORD=password.txt"],
     load: async () => (await import("../commands/secret-save.ts")).updateSecret,
   },

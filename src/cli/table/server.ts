@@ -29,6 +29,7 @@ export const serverCommands: readonly CommandSpec[] = [
         name: "unused-days",
         value: "DAYS",
         type: "count",
+        most: 100_000,
         default: "0",
         summary: "Only those not used for so many days",
       },

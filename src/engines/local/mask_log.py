@@ -99,9 +99,11 @@ def forms_of(values):
 def base64_forms(value):
     for shift in range(3):
         encoded = binascii.b2a_base64(b"\0" * shift + value, newline=False)
-        own = encoded[(0, 2, 3)[shift] : (shift + len(value)) * 8 // 6]
-        yield own
-        yield own.replace(b"+", b"-").replace(b"/", b"_")
+        start = (0, 2, 3)[shift]
+        # Among other bytes, and as the last of them.
+        for own in (encoded[start : (shift + len(value)) * 8 // 6], encoded[start:], encoded[start:].rstrip(b"=")):
+            yield own
+            yield own.replace(b"+", b"-").replace(b"/", b"_")
 
 
 def text_forms(text):
