@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url";
 import about from "../package.json" with { type: "json" };
 import type { CliWiring, ConnectionOptions, ProjectFile } from "./cli/cli-io.ts";
 import type { TerminalSettings } from "./cli/process-io.ts";
-import type { EngineChoice } from "./core/choose-engine.ts";
+import { type EngineChoice, isCi } from "./core/choose-engine.ts";
 import type { DoctorFacts } from "./core/doctor.ts";
 import type { Failure } from "./core/failure.ts";
 import { SecretValue } from "./core/secret-value.ts";
@@ -29,7 +29,7 @@ export function terminalSettings(): TerminalSettings {
   return {
     color: NO_COLOR ? false : FORCE_COLOR ? true : undefined,
     debug: Boolean(BODYWORK_DEBUG),
-    ci: Boolean(CI),
+    ci: isCi(CI),
   };
 }
 
@@ -44,7 +44,9 @@ export function createWiring(): CliWiring {
   const localServer = once(() => createLocalServer(machine));
   /** The server on another machine that commands go to; undefined when they go to this machine's own. */
   const remote = once(async (): Promise<RemoteServer | undefined> => {
-    const choice = await choose();
+    // The settings name no server, and may be what is to be mended.
+    const choice = await chooseEngineFor(machine, options, undefined, noSetting);
+    if (choice.engine === "none" && choice.mistake) throw await refusal(choice);
     return choice.engine === "server" ? connectTo(choice.url, machine, options) : undefined;
   });
   const serverControl = async (): Promise<ServerControl> => {
@@ -80,6 +82,12 @@ export function createWiring(): CliWiring {
       const localDeployments = await readStore(machine, (store) => store.deployments().length, 0);
       return elsewhere({ chosen: await choose(), localDeployments, login: readLogin(machine.home)?.url });
     },
+    async shownInstead() {
+      // What is wrong in the settings keeps nobody from looking.
+      const setting = async () => (await lookAtSettings(machine.home)).settings.engine;
+      const choice = await chooseEngineFor(machine, options, undefined, setting);
+      return (await import("./core/other-engine.ts")).shownInstead(choice);
+    },
     serverControl,
     async serverAdmin() {
       return (await remote())?.client ?? (await localServer()).client();
@@ -107,10 +115,12 @@ export function createWiring(): CliWiring {
       return text === undefined || text.trim() === "" ? undefined : new SecretValue(text);
     },
     async doctorFacts() {
+      const settings = await lookAtSettings(machine.home);
+      const setting = async () => settings.settings.engine;
       // What keeps a command from its server is a finding, too.
-      const choice = await choose().catch(() => undefined);
-      const url = choice?.engine === "server" ? choice.url : undefined;
-      return lookAround(machine, url, { status: async () => (await serverControl()).status() });
+      const engine = await chooseEngineFor(machine, options, undefined, setting).catch(noChoice);
+      const server = { status: async () => (await serverControl()).status() };
+      return lookAround(machine, { engine, server, ...settings });
     },
     runStageHere: (request, observer, signal) => runStage(machine, request, observer, signal),
     serveForeground: ({ listen, listenApi }) => serve(machine, listen, listenApi),
@@ -143,6 +153,7 @@ async function chooseEngineFor(
   machine: Machine,
   { server, engine }: ConnectionOptions,
   deployment?: string,
+  setting: (home: string) => Promise<Settings["engine"]> = engineSetting,
 ): Promise<EngineChoice> {
   const [{ chooseEngine }, { readLogin }] = await Promise.all([
     import("./core/choose-engine.ts"),
@@ -158,13 +169,23 @@ async function chooseEngineFor(
     variable: variables.BODYWORK_ENGINE || undefined,
     serverVariable: variables.BODYWORK_SERVER || undefined,
     login: readLogin(home)?.url,
-    setting: (await readSettings(home)).engine,
+    setting: await setting(home),
     livesOn: livesHere ? "local" : undefined,
     kubeconfigVariable: variables.KUBECONFIG || undefined,
     kubeconfigFile: readableKubeconfig(variables),
     inCluster: Boolean(variables.KUBERNETES_SERVICE_HOST),
-    ci: Boolean(variables.CI),
+    ci: isCi(variables.CI),
   });
+}
+
+const engineSetting = async (home: string): Promise<Settings["engine"]> => (await readSettings(home)).engine;
+
+const noSetting = async (): Promise<undefined> => undefined;
+
+async function noChoice(error: unknown): Promise<EngineChoice> {
+  const { asFailure } = await import("./core/failure.ts");
+  const { message, hint = "" } = asFailure(error);
+  return { engine: "none", why: message, hint };
 }
 
 async function refusal(choice: Exclude<EngineChoice, { engine: "server" }>): Promise<Failure> {
@@ -206,6 +227,28 @@ async function readSettings(home: string): Promise<Settings> {
   const { parseSettings } = await import("./core/settings.ts");
   const file = join(home, "settings.yaml");
   return parseSettings((await readIfThere(file))?.toString("utf8") ?? "", file);
+}
+
+interface SeenSettings {
+  /** As if there were none when they can't be read. */
+  readonly settings: Settings;
+  /** Undefined when there is no such file. */
+  readonly problems: readonly string[] | undefined;
+}
+
+async function lookAtSettings(home: string): Promise<SeenSettings> {
+  const file = join(home, "settings.yaml");
+  try {
+    const settings = await readSettings(home);
+    return { settings, problems: existsSync(file) ? [] : undefined };
+  } catch (error) {
+    const [{ asFailure }, { parseSettings }] = await Promise.all([
+      import("./core/failure.ts"),
+      import("./core/settings.ts"),
+    ]);
+    const { message, details } = asFailure(error);
+    return { settings: parseSettings("", file), problems: [message, ...details] };
+  }
 }
 
 async function readProjectFile(path: string): Promise<ProjectFile | undefined> {
@@ -392,8 +435,12 @@ async function createEnvironments({ home, variables }: Machine) {
 
 async function lookAround(
   machine: Machine,
-  remote: string | undefined,
-  server: Pick<ServerControl, "status">,
+  {
+    engine,
+    server,
+    settings,
+    problems,
+  }: SeenSettings & { readonly engine: EngineChoice; readonly server: Pick<ServerControl, "status"> },
 ): Promise<DoctorFacts> {
   const [
     { gatherDoctorFacts },
@@ -401,6 +448,9 @@ async function lookAround(
     { scanPythons },
     { uvVersion },
     { storeDamage },
+    { keyIdsOfStore },
+    { missingKeys },
+    { masterKeySources },
     { tmpdir },
   ] = await Promise.all([
     import("./operations/gather-doctor-facts.ts"),
@@ -408,12 +458,15 @@ async function lookAround(
     import("./environments/scan-pythons.ts"),
     import("./environments/find-uv.ts"),
     import("./store/check-store.ts"),
+    import("./store/key-ids.ts"),
+    import("./secrets/open-secrets.ts"),
+    import("./secrets/key-sources.ts"),
     import("node:os"),
   ]);
   const { home, variables } = machine;
   const own = installerMachineVariables(variables);
   const tools = join(home, "tools");
-  const [host = "", port] = ((await readSettings(home)).listen ?? "127.0.0.1:8080").split(":");
+  const [host = "", port] = (settings.listen ?? "127.0.0.1:8080").split(":");
   return gatherDoctorFacts({
     home,
     temporaryFolder: tmpdir(),
@@ -422,12 +475,16 @@ async function lookAround(
     pythonPaths: scanPythons(own, tools).map(({ path }) => path),
     uvPaths: ["uv", join(tools, `uv-${uvVersion}`, "uv")],
     listen: { host, port: Number(port) },
+    settings: problems,
+    engine,
     server,
-    remote,
+    remote: engine.engine === "server" ? engine.url : undefined,
     kubeconfigVariable: variables.KUBECONFIG || undefined,
     kubeconfigFile: readableKubeconfig(variables),
     storeFile: storeFile(home),
     storeDamage,
+    masterKeys: keyIdsOfStore,
+    missingKeys: (needed) => missingKeys(masterKeySources(home, variables, settings), needed),
   });
 }
 

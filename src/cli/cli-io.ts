@@ -87,6 +87,8 @@ export interface CliWiring {
   operations(): Promise<Operations>;
   /** What a listing does not show because another engine of the user's holds it, in one line; undefined when none is known of. */
   elsewhere(): Promise<string | undefined>;
+  /** Why a command that only looks shows this machine's own engine, in one line; undefined when that, or a server, was chosen. */
+  shownInstead(): Promise<string | undefined>;
   serverControl(): Promise<ServerControl>;
   /** Tokens, audit log and backup of the server that commands go to. */
   serverAdmin(): Promise<ServerAdmin>;

@@ -31,9 +31,9 @@ export function shortDigest(digest: string): string {
   return digest.replace(/^[a-z0-9]+[:-](?=[0-9a-f]{12})/, "").slice(0, 12);
 }
 
-/** `2026-11-23 19:05:12` (UTC) from an ISO time. */
+/** As the original writes times: `2026-11-23 19:05:12+00:00` from an ISO time in UTC; empty when there is none. */
 export function time(iso: string | undefined): string {
-  return iso === undefined ? "" : iso.replace("T", " ").replace(/(\.\d+)?Z$/, "");
+  return iso === undefined ? "" : iso.replace("T", " ").replace(/(\.\d+)?Z$/, "+00:00");
 }
 
 function two(value: number): string {

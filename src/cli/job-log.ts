@@ -18,7 +18,7 @@ export async function printJobLog(
 ): Promise<number> {
   const stdout = { ...io.stdout, isTerminal: false };
   // All of it is the result here, which on a terminal too is nothing to be drawn over.
-  const progress = createRunProgress({ ...io, stderr: stdout }, stdout);
+  const progress = createRunProgress({ ...io, stderr: stdout }, stdout, { logsAreResult: true });
   let began = false;
   try {
     for await (const event of jobLog(id)) {
@@ -33,8 +33,8 @@ export async function printJobLog(
   } catch (error) {
     const failure = asFailure(error);
     if (failure.code !== "not-found" || format !== "table") throw failure;
-    io.stdout.write(printableText(`Cannot find run ID = ${id}\n`));
-    notice(io, "info", failure.message, failure.hint === undefined ? [] : [`Hint: ${failure.hint}`]);
+    io.stdout.write(printableText(`${failure.message}\n`));
+    if (failure.hint !== undefined) notice(io, "info", `Hint: ${failure.hint}`);
     return 1;
   }
   progress.end();

@@ -3,7 +3,9 @@ import type { DeployRequest } from "../core/run-state.ts";
 import type { CronjobView } from "../operations/operations.ts";
 
 /** As printed for programs: every key is always there, `null` where nothing is known or nothing was asked for. */
-type Whole<T> = { readonly [Key in keyof Required<T>]: Exclude<Required<T>[Key], undefined> | null };
+type Whole<T> = {
+  readonly [Key in keyof T]-?: undefined extends T[Key] ? Exclude<T[Key], undefined> | null : T[Key];
+};
 
 export type JobRecord = Whole<Omit<Job, "request">> & {
   readonly request: RequestRecord;

@@ -7,19 +7,26 @@ import { table } from "./output.ts";
 export function jobTable(stream: CliStream, job: Job, now: number): string {
   const { status, startedAt, endedAt, dueAt } = job;
   const original: readonly (readonly [string, string])[] = [
-    ["start_time", utc(startedAt) ?? "None"],
-    ["completion_time", utc(startedAt === undefined ? undefined : endedAt) ?? "None"],
+    ["start_time", time(startedAt) || "None"],
+    ["completion_time", time(startedAt === undefined ? undefined : endedAt) || "None"],
     ["active", yesOrNo(!finishedJobStatuses.has(status))],
     ["succeeded", yesOrNo(status === "succeeded")],
     ["failed", yesOrNo(status === "failed" || status === "cancelled")],
   ];
   const ours: readonly (readonly [string, string | undefined])[] = [
     ["status", status],
-    ["due_time", utc(dueAt)],
-    ["late_by", startedAt && between(dueAt, startedAt, now)],
+    ...(job.cronjob === undefined
+      ? ([
+          ["git_url", job.request.url],
+          ["git_branch", job.request.branch ?? "default"],
+        ] as const)
+      : ([
+          ["due_time", time(dueAt)],
+          ["late_by", startedAt && between(dueAt, startedAt, now)],
+        ] as const)),
     ["duration", startedAt && between(startedAt, endedAt, now)],
     ["runs", job.runs.join("\n")],
-    ["next_run_time", utc(job.nextRunAt)],
+    ["next_run_time", time(job.nextRunAt)],
     ["reason", job.why],
   ];
   return table(stream, {
@@ -29,11 +36,6 @@ export function jobTable(stream: CliStream, job: Job, now: number): string {
       value === undefined || value === "" ? [] : [[name, value]],
     ),
   });
-}
-
-/** As the original writes times: `2026-11-23 19:05:12+00:00`. */
-function utc(iso: string | undefined): string | undefined {
-  return iso === undefined ? undefined : `${time(iso)}+00:00`;
 }
 
 function yesOrNo(value: boolean): string {

@@ -71,6 +71,11 @@ export async function announceEngine(
   notice(io, "info", `engine: ${engine} (${why})`);
 }
 
+/** Runs that a deletion has ended. */
+export function tellCancelled(runIds: readonly string[], io: CliIo): void {
+  for (const id of runIds) notice(io, "info", `Cancelled run ${id} of it.`);
+}
+
 export function paint(stream: CliStream): ReturnType<typeof picocolors.createColors> {
   return picocolors.createColors(stream.color);
 }

@@ -263,12 +263,7 @@ function usageError(command: Command, message: string): ReadCommandLine {
   };
 }
 
-function check(
-  command: Command,
-  label: string,
-  value: string,
-  spec: ValueRule,
-): void {
+function check(command: Command, label: string, value: string, spec: ValueRule): void {
   const wrong = wrongValue(value, spec);
   if (wrong !== undefined) throw new WrongUsage(command, `Invalid value for '${label}': ${wrong}`);
 }

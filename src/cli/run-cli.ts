@@ -52,11 +52,24 @@ async function runCommand(read: ReadCommand, io: CliIo, wiring: CliWiring): Prom
   }
   const handler = await read.spec.load();
   try {
+    if (onlyLooks(read)) await tellShownInstead(io, wiring);
     return await handler(read.input, { io, wiring });
   } catch (error) {
     await printFailureRecord(error, read, io);
     throw error;
   }
+}
+
+/** Shows what an engine holds. */
+function onlyLooks({ spec: { words } }: ReadCommand): boolean {
+  return words[0] === "get" || words[0] === "logs";
+}
+
+async function tellShownInstead(io: CliIo, wiring: CliWiring): Promise<void> {
+  const text = await wiring.shownInstead();
+  if (text === undefined) return;
+  const { notice } = await import("./output.ts");
+  notice(io, "info", text);
 }
 
 /** With `--output json` or `yaml` a program reads standard output: it finds the failure's code there. */

@@ -17,9 +17,15 @@ export interface RunProgress {
 
 /**
  * Logs and notices of the run go to `results`, its progress with the elapsed time to standard error; on a terminal with
- * one line below it all that says what runs now. With `--quiet`: logs, and what is wrong.
+ * one line below it all that says what runs now. With `--quiet`: what is wrong, and the logs only when they are what was
+ * asked for.
  */
-export function createRunProgress(io: CliIo, results: CliStream): RunProgress {
+export function createRunProgress(
+  io: CliIo,
+  results: CliStream,
+  { logsAreResult = false }: { readonly logsAreResult?: boolean } = {},
+): RunProgress {
+  const showsLogs = logsAreResult || !io.quiet;
   const logs = createLogLines();
   const running = new Map<string, string>();
   let started: string | undefined;
@@ -47,6 +53,7 @@ export function createRunProgress(io: CliIo, results: CliStream): RunProgress {
       started ??= event.at;
       switch (event.kind) {
         case "log": {
+          if (!showsLogs) return;
           const log = { stage: event.node, source: event.source };
           const lines = logs.add(log, event.text);
           write(results, lines.map((line) => `${prefixed(logLabel(log), line)}\n`).join(""));

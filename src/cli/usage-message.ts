@@ -21,8 +21,9 @@ export function usageMessage(error: CommanderError, command: Command): string {
     }
     case "commander.unknownCommand": {
       const word = command.args[0] ?? quoted;
-      const suggested = suggestedBy(error);
-      return `No such command '${word}'.${didYouMean(suggested.length > 0 ? suggested : commandsAbout(word))}`;
+      const meant = firstOfSome(suggestedBy(error), commandsInOtherWords(word, command), commandsAbout(word));
+      const help = ["bodywork", ...wordsOf(command), "--help"].join(" ");
+      return `No such command '${word}'.${didYouMean(meant) || ` See: ${help}`}`;
     }
     case "commander.excessArguments": {
       const extra = command.args.slice(command.registeredArguments.length);
@@ -35,6 +36,42 @@ export function usageMessage(error: CommanderError, command: Command): string {
 
 function suggestedBy(error: CommanderError): readonly string[] {
   return /\(Did you mean (?:one of )?(.+)\?\)/.exec(error.message)?.[1]?.split(", ") ?? [];
+}
+
+function firstOfSome(...lists: readonly (readonly string[])[]): readonly string[] {
+  return lists.find((list) => list.length > 0) ?? [];
+}
+
+/** The words that lead to a group of commands, without the program's own. */
+function wordsOf(command: Command): readonly string[] {
+  return command.parent === null ? [] : [...wordsOf(command.parent), command.name()];
+}
+
+/** How other tools call what ours do. */
+const otherVerbs: Readonly<Record<string, string>> = {
+  list: "get",
+  ls: "get",
+  show: "get",
+  describe: "get",
+  add: "create",
+  new: "create",
+  remove: "delete",
+  rm: "delete",
+  set: "update",
+  edit: "update",
+};
+
+/** Of `secret list`, which others write, it is `get secrets`: the verb comes first with us. */
+function commandsInOtherWords(word: string, group: Command): readonly string[] {
+  const verb = otherVerbs[word] ?? word;
+  const [noun] = wordsOf(group);
+  if (noun === undefined) return verb === word ? [] : [verb];
+  return commandTable
+    .filter(
+      ({ words, plural }) =>
+        words.length === 2 && words[0] === verb && (words[1] === noun || plural === noun),
+    )
+    .map(({ words, plural }) => `${verb} ${verb === "get" ? (plural ?? words[1]) : words[1]}`);
 }
 
 /** The commands that end with the word: who types `bodywork cronjobs` may mean any of them. */

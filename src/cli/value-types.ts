@@ -1,8 +1,8 @@
 /**
- * `nonempty`: any text but an empty one; `integer`: any; `count`: 0 to 1,000,000; `seconds`: more than 0, fractions too;
+ * `nonempty`: any text but an empty one; `count`: 0 to 1,000,000; `seconds`: more than 0, fractions too;
  * `address`: `HOST:PORT`.
  */
-export type ValueType = "text" | "nonempty" | "integer" | "count" | "seconds" | "address";
+export type ValueType = "text" | "nonempty" | "count" | "seconds" | "address";
 
 export interface ValueRule {
   readonly type?: ValueType;
@@ -33,8 +33,6 @@ function wrongType(value: string, type: ValueType, most: number): string | undef
       return undefined;
     case "nonempty":
       return value === "" ? "it is empty." : undefined;
-    case "integer":
-      return isInteger(value) ? undefined : `'${value}' is not a valid integer.`;
     case "count":
       if (!isInteger(value)) return `'${value}' is not a valid integer.`;
       if (Number(value) < 0) return `'${value}' is less than 0.`;

@@ -27,7 +27,18 @@ export interface EngineFacts {
 export type EngineChoice =
   | { readonly engine: "local" | "kubernetes"; readonly why: string }
   | { readonly engine: "server"; readonly url: string; readonly why: string }
-  | { readonly engine: "none"; readonly why: string; readonly hint: string };
+  | {
+      readonly engine: "none";
+      readonly why: string;
+      readonly hint: string;
+      /** What the user has said is wrong: no command goes on with it, not even one that only looks. */
+      readonly mistake?: true;
+    };
+
+/** Of the variable `CI`: `false`, `0` and nothing say that this is none. */
+export function isCi(variable: string | undefined): boolean {
+  return !["", "0", "false"].includes((variable ?? "").trim().toLowerCase());
+}
 
 /**
  * Which engine a command acts on. What the command line says wins over the environment, that over `bodywork login` and
@@ -64,14 +75,19 @@ function either(engine: Named, server?: Named): EngineChoice | undefined {
   const { value } = engine;
   if (value !== undefined && server?.value !== undefined) {
     const why = `${engine.name} is ${value}, and ${server.name} is ${server.value}`;
-    return { engine: "none", why, hint: `Give ${engine.name} or ${server.name}, not both.` };
+    return { engine: "none", why, hint: `Give ${engine.name} or ${server.name}, not both.`, mistake: true };
   }
   if (server?.value !== undefined)
     return { engine: "server", url: server.value, why: `${server.name} names it` };
   if (value === undefined) return undefined;
   if (value === "local" || value === "kubernetes")
     return { engine: value, why: `${engine.name} is ${value}` };
-  return { engine: "none", why: `${engine.name} is "${value}"`, hint: "Use local or kubernetes." };
+  return {
+    engine: "none",
+    why: `${engine.name} is "${value}"`,
+    hint: "Use local or kubernetes.",
+    mistake: true,
+  };
 }
 
 function found(facts: EngineFacts): EngineChoice {

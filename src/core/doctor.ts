@@ -1,5 +1,7 @@
 /** What is seen of a machine and a home folder, and what of it is wrong. Nothing is looked at here: facts in, findings out. */
 
+import type { EngineChoice } from "./choose-engine.ts";
+
 export interface DoctorFacts {
   /** What `git --version` says; undefined when there is no git. */
   readonly git: string | undefined;
@@ -9,10 +11,15 @@ export interface DoctorFacts {
   readonly ingress: IngressFact;
   readonly files: readonly FileFact[];
   readonly clock: ClockFact;
+  /** Of `settings.yaml`: one line for each problem; undefined when there is no such file. */
+  readonly settings: readonly string[] | undefined;
+  /** Where commands go that name no deployment. */
+  readonly engine: EngineChoice;
   readonly server: ServerFact;
   readonly cluster: ClusterFact;
   /** Undefined when there is none yet. */
   readonly store: StoreFact | undefined;
+  readonly secrets: SecretsFact;
   readonly logs: readonly LogFact[];
 }
 
@@ -91,6 +98,15 @@ export interface StoreFact {
   readonly damage: string | undefined;
 }
 
+export interface SecretsFact {
+  /** Ids of the master keys that secrets are sealed with; none when there are no secrets. */
+  readonly sealedWith: readonly string[];
+  /** Those of them that are not to be had. */
+  readonly missing: readonly string[];
+  /** Why it can't be known. */
+  readonly failure: string | undefined;
+}
+
 export interface LogFact {
   readonly path: string;
   readonly bytes: number;
@@ -114,9 +130,12 @@ export function diagnose(facts: DoctorFacts): readonly Finding[] {
     ingressFinding(facts.ingress),
     ...fileFindings(facts.files),
     clockFinding(facts.clock),
+    settingsFinding(facts.settings),
+    engineFinding(facts.engine),
     serverFinding(facts.server),
     clusterFinding(facts.cluster),
     storeFinding(facts.store),
+    secretsFinding(facts.secrets),
     logFinding(facts.logs),
   ];
 }
@@ -256,6 +275,40 @@ function clockFinding(clock: ClockFact): Finding {
   return { level: "ok", what, found: clock.isSynchronized ? `${found}, synchronised` : found };
 }
 
+function settingsFinding(problems: readonly string[] | undefined): Finding {
+  const what = "settings";
+  if (problems === undefined) return { level: "ok", what, found: "no settings.yaml: all is as it comes" };
+  if (problems.length === 0) return { level: "ok", what, found: "can be read" };
+  const advice = "Mend the file, or move it away: without it nothing starts, and nothing is deployed.";
+  return { level: "problem", what, found: problems.join(" "), advice };
+}
+
+function engineFinding(choice: EngineChoice): Finding {
+  const what = "engine";
+  const { engine, why } = choice;
+  switch (engine) {
+    case "local":
+      return { level: "ok", what, found: `this machine: ${why}` };
+    case "server":
+      return { level: "ok", what, found: `the server ${choice.url}: ${why}` };
+    case "kubernetes":
+      return {
+        level: "problem",
+        what,
+        found: `kubernetes, which this version does not have: ${why}`,
+        advice:
+          "Deployments are refused. To deploy on this machine: --engine local, or BODYWORK_ENGINE=local",
+      };
+    case "none":
+      return {
+        level: "problem",
+        what,
+        found: `none can be chosen: ${why}`,
+        advice: `Deployments are refused. ${choice.hint}`,
+      };
+  }
+}
+
 function serverFinding(server: ServerFact): Finding {
   const { version, ownVersion, answeredAfter, remote, failure, silentPid } = server;
   const what = remote === undefined ? "server" : `server ${remote}`;
@@ -295,14 +348,13 @@ function clusterFinding({ kubeconfig, unreadable, kubectl, answer }: ClusterFact
   const what = "cluster";
   if (unreadable !== undefined) {
     const advice = "Mend or unset KUBECONFIG; for this machine alone: --engine local";
-    return { level: "problem", what, found: `KUBECONFIG is ${unreadable}, which can't be read`, advice };
+    return { level: "warning", what, found: `KUBECONFIG is ${unreadable}, which can't be read`, advice };
   }
-  if (kubeconfig === undefined)
-    return { level: "ok", what, found: "no kubeconfig: this machine is the engine" };
+  if (kubeconfig === undefined) return { level: "ok", what, found: "no kubeconfig" };
   const found = `kubeconfig ${kubeconfig}`;
-  const advice = "To deploy on this machine all the same: BODYWORK_ENGINE=local";
-  if (kubectl === undefined) return { level: "ok", what, found: `${found}; kubectl not found`, advice };
-  if (answer?.reached) return { level: "ok", what, found: `${found}; reached, ${answer.text}`, advice };
+  if (kubectl === undefined) return { level: "ok", what, found: `${found}; kubectl not found` };
+  if (answer?.reached) return { level: "ok", what, found: `${found}; reached, ${answer.text}` };
+  const advice = "Nothing must be done to deploy on this machine: BODYWORK_ENGINE=local";
   return { level: "warning", what, found: `${found}; not reached: ${answer?.text ?? "not asked"}`, advice };
 }
 
@@ -312,6 +364,26 @@ function storeFinding(store: StoreFact | undefined): Finding {
   if (store.damage === undefined) return { level: "ok", what, found: `whole, ${inMebibytes(store.bytes)}` };
   const advice = "Bring a backup back: bodywork server restore FILE";
   return { level: "problem", what, found: `${store.path} is damaged: ${store.damage}`, advice };
+}
+
+function secretsFinding({ sealedWith, missing, failure }: SecretsFact): Finding {
+  const what = "secrets";
+  const sealed = `sealed with the master key ${sealedWith.join(", ")}`;
+  if (failure !== undefined) {
+    const advice = "Stages that name secrets can't be run until the key is back.";
+    return { level: "problem", what, found: failure, advice };
+  }
+  if (missing.length > 0) {
+    const advice =
+      "Bring keys/master.key back from its copy, or set BODYWORK_MASTER_KEY. A server that runs may still have the key: bodywork secret export";
+    return {
+      level: "problem",
+      what,
+      found: `${sealed}, and ${missing.join(", ")} is not to be found`,
+      advice,
+    };
+  }
+  return { level: "ok", what, found: sealedWith.length === 0 ? "none yet" : `${sealed}, which is there` };
 }
 
 const largeLog = 512 * mebibyte;

@@ -17,6 +17,12 @@ export function asyncJobId(name: string): string {
   });
 }
 
+/** Id of the job of `--async` that a person means: they may write its name or the id, in any of the ways that make it. */
+export function meantJobId(written: string): string {
+  const plain = sanitisedName(written).toLowerCase();
+  return plain.startsWith(asyncJobPrefix) ? plain : `${asyncJobPrefix}${plain}`;
+}
+
 /** Id of a job that was given none, of its repository, branch and a random number. */
 export function madeUpJobId({ url, branch }: Pick<DeployRequest, "url" | "branch">, random: number): string {
   const repository =

@@ -5,6 +5,7 @@ import { getCACertificates } from "node:tls";
 
 import { Failure } from "../core/failure.ts";
 import { type FailureBody, failureFromResponse } from "./failure-response.ts";
+import { isLoopback } from "./loopback.ts";
 import { parseServerUrl } from "./server-url.ts";
 import { versionHeader, versionMismatch, worksWith } from "./version-rule.ts";
 
@@ -198,12 +199,30 @@ function noServer(base: string, status: number, location: string | undefined): F
 }
 
 function unreachable(base: string, cause: unknown): Failure {
-  const { message, code } = cause as NodeJS.ErrnoException;
-  const untrusted = /CERT|SELF_SIGNED|ALTNAME|UNABLE_TO/.test(code ?? "");
+  const { message, hint } = troubleOf(cause as NodeJS.ErrnoException, base);
   return new Failure("server-unreachable", `Cannot reach the Bodywork server at ${base}: ${message}.`, {
-    hint: untrusted
-      ? "Have its certificate trusted: bodywork login --ca-file FILE, or BODYWORK_CA_FILE."
-      : "Runs go on without the command line. See: bodywork server status",
+    hint,
     cause,
   });
+}
+
+function troubleOf(
+  { message, code = "" }: NodeJS.ErrnoException,
+  base: string,
+): { readonly message: string; readonly hint: string } {
+  if (/^(EPROTO|ERR_SSL_WRONG_VERSION_NUMBER|ERR_SSL_PACKET_LENGTH_TOO_LONG)$/.test(code)) {
+    return {
+      message: "what answers there does not speak TLS",
+      hint: "Use http:// for a server without TLS, or check the port.",
+    };
+  }
+  if (/CERT|SELF_SIGNED|ALTNAME|UNABLE_TO/.test(code)) {
+    const hint = "Have its certificate trusted: bodywork login --ca-file FILE, or BODYWORK_CA_FILE.";
+    return { message, hint };
+  }
+  const isElsewhere = !isLoopback(new URL(base).hostname);
+  if (isElsewhere && /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH)$/.test(code)) {
+    return { message, hint: "Check the address, and whether the server runs there." };
+  }
+  return { message, hint: "Runs go on without the command line. See: bodywork server status" };
 }

@@ -64,7 +64,10 @@ async function handle(
   if (answer.kind === "json") {
     try {
       const value = await answer.of(asked);
-      record(method === "DELETE" && isNothing(value) ? "not-found" : "done", audited?.required ? audit.add : audit.tell);
+      record(
+        method === "DELETE" && isNothing(value) ? "not-found" : "done",
+        audited?.required ? audit.add : audit.tell,
+      );
       return reply.code(status ?? 200).send(value);
     } catch (error) {
       record(asFailure(error).code, audit.tell);

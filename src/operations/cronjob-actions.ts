@@ -57,12 +57,14 @@ export function createCronjobActions({
       if (found === undefined) return { found: false };
       // The record goes last, so that a deletion that was cut short can be asked for again; until then nothing begins.
       store.saveCronjob({ ...found, suspended: true });
+      const cancelled: string[] = [];
       for (const { id, runs, status } of store.jobs({ cronjob: found.name })) {
-        if (runs.length > 0 || !finishedJobStatuses.has(status)) await jobs.deleteJob(id);
+        if (runs.length === 0 && finishedJobStatuses.has(status)) continue;
+        cancelled.push(...((await jobs.deleteJob(id)).cancelled ?? []));
       }
       store.removeCronjob(found.name);
       wake();
-      return { found: true };
+      return { found: true, cancelled };
     },
   };
 

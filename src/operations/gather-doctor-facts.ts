@@ -3,6 +3,7 @@ import { glob } from "node:fs/promises";
 import { createServer } from "node:net";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { EngineChoice } from "../core/choose-engine.ts";
 import type {
   ClockFact,
   ClusterFact,
@@ -12,6 +13,7 @@ import type {
   IngressFact,
   LogFact,
   Program,
+  SecretsFact,
   ServerFact,
   StoreFact,
 } from "../core/doctor.ts";
@@ -44,6 +46,13 @@ export interface DoctorParts {
   readonly storeFile: string;
   /** What is wrong with the store in that file; undefined when nothing is. */
   storeDamage(file: string): string | undefined;
+  /** As of `DoctorFacts`. */
+  readonly settings: readonly string[] | undefined;
+  readonly engine: EngineChoice;
+  /** Ids of the master keys that the secrets of that store are sealed with. */
+  masterKeys(file: string): ReadonlySet<string>;
+  /** Those of them that are not to be had. Fails: home-unsafe, secret-key. */
+  missingKeys(needed: ReadonlySet<string>): Promise<readonly string[]>;
 }
 
 /** Looks at everything that `diagnose` judges. Never fails for what it finds; changes nothing. */
@@ -57,6 +66,9 @@ export async function gatherDoctorFacts(parts: DoctorParts): Promise<DoctorFacts
     askCluster(parts),
     measureLogs(parts.home),
   ]);
+  const store = checkStore(parts);
+  // Of a damaged store that is told, and no more can be known.
+  const secrets = store === undefined || store.damage !== undefined ? noSecrets : await lookAtSecrets(parts);
   return {
     git,
     pythons: pythons.filter((python) => python !== undefined),
@@ -65,9 +77,12 @@ export async function gatherDoctorFacts(parts: DoctorParts): Promise<DoctorFacts
     ingress: await lookAtIngress(answer, parts),
     files: lookAtFiles(parts),
     clock,
+    settings: parts.settings,
+    engine: parts.engine,
     server: serverFact(answer, parts),
     cluster,
-    store: checkStore(parts),
+    store,
+    secrets,
     logs,
   };
 }
@@ -247,6 +262,17 @@ function checkStore({ storeFile, storeDamage }: DoctorParts): StoreFact | undefi
   const found = statSync(storeFile, { throwIfNoEntry: false });
   if (found === undefined) return undefined;
   return { path: storeFile, bytes: found.size, damage: storeDamage(storeFile) };
+}
+
+const noSecrets: SecretsFact = { sealedWith: [], missing: [], failure: undefined };
+
+async function lookAtSecrets({ storeFile, masterKeys, missingKeys }: DoctorParts): Promise<SecretsFact> {
+  try {
+    const needed = masterKeys(storeFile);
+    return { sealedWith: [...needed], missing: await missingKeys(needed), failure: undefined };
+  } catch (error) {
+    return { ...noSecrets, failure: asFailure(error).message };
+  }
 }
 
 async function measureLogs(home: string): Promise<readonly LogFact[]> {

@@ -1,4 +1,5 @@
 import { Failure } from "../core/failure.ts";
+import { meantJobId } from "../core/job-name.ts";
 import type { Run, RunEvent, StageRun } from "../core/run-state.ts";
 import type { ViewParts } from "./views.ts";
 
@@ -28,7 +29,7 @@ const endings: ReadonlySet<string> = new Set(["succeeded", "failed", "cancelled"
 
 function newestRun(id: string, { read }: Pick<ViewParts, "read">) {
   const found = read((store) => {
-    const job = store.job(id);
+    const job = store.job(id) ?? store.job(meantJobId(id));
     const run = job?.runs.map((runId) => store.run(runId)).findLast((known) => known !== undefined);
     return { job, run, events: run === undefined ? [] : store.events(run.id, 0) };
   }, undefined);

@@ -3,7 +3,7 @@ import { setImmediate } from "node:timers/promises";
 
 import { asFailure, Failure } from "../core/failure.ts";
 import { jobAfterRun, longestRetryDelay } from "../core/job-after-run.ts";
-import { asyncJobId, madeUpJobId } from "../core/job-name.ts";
+import { asyncJobId, madeUpJobId, meantJobId } from "../core/job-name.ts";
 import { finishedJobStatuses, type Job } from "../core/job-state.ts";
 import { type DeployRequest, finishedRunStatuses } from "../core/run-state.ts";
 import type { JobStore } from "../ports/job-store.ts";
@@ -77,13 +77,16 @@ export function createJobs(parts: JobParts): Jobs {
       void carryOut(id, accessOf(request, credentials));
       return store.job(id) ?? job;
     },
-    async deleteJob(id) {
-      if (store.job(id) === undefined) return { found: false };
+    async deleteJob(written) {
+      const meant = store.job(written) ?? store.job(meantJobId(written));
+      if (meant === undefined) return { found: false };
+      const { id } = meant;
+      const cancelled = unfinishedRunsOf(meant, store);
       await jobs.cancel(id, "its job is deleted");
       const job = store.job(id);
       if (job !== undefined) await removeRunsOf(job, parts);
       store.removeJob(id);
-      return { found: true };
+      return { found: true, id, cancelled };
     },
     start: (job) => void carryOut(job.id, { keep: false }),
     startTogether: (due) => void startTogether(due),
@@ -199,6 +202,13 @@ export function refuseKeyWithoutGroup(
       hint: "Please specify a secrets group for it with --group.",
     },
   );
+}
+
+function unfinishedRunsOf({ runs }: Job, store: RunStore): readonly string[] {
+  return runs.filter((id) => {
+    const run = store.run(id);
+    return run !== undefined && !finishedRunStatuses.has(run.status);
+  });
 }
 
 function unusedId(request: DeployRequest, store: JobStore): string {

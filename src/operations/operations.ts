@@ -71,8 +71,16 @@ export interface JobActions {
     job: { readonly name: string | undefined; readonly request: DeployRequest; readonly retries: number },
     credentials?: RepositoryCredentials,
   ): Promise<Job>;
-  /** Cancels what runs of it, and removes it with its runs and logs; by its whole id. */
-  deleteJob(id: string): Promise<{ readonly found: boolean }>;
+  /**
+   * Cancels what runs of it, and removes it with its runs and logs; by its id, of a job of `--async` also by its name. `id`
+   * is that of the job that was found.
+   */
+  deleteJob(id: string): Promise<{ readonly found: boolean; readonly id?: string } & Cancelled>;
+}
+
+/** Ids of the runs that were cancelled for it; none when undefined. */
+export interface Cancelled {
+  readonly cancelled?: readonly string[];
 }
 
 /** Changes of a cronjob: what is undefined stays as it is. */
@@ -95,7 +103,7 @@ export interface CronjobActions {
     credentials?: RepositoryCredentials,
   ): Promise<SavedCronjob>;
   /** With its jobs, their runs and logs; what runs of it is cancelled. What it has deployed lives on. */
-  deleteCronjob(name: string): Promise<{ readonly found: boolean }>;
+  deleteCronjob(name: string): Promise<{ readonly found: boolean } & Cancelled>;
 }
 
 export interface SecretActions {

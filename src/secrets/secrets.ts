@@ -35,16 +35,12 @@ export function createSecrets({ rows, key, clock }: SecretsParts): Secrets {
           hint: "To create it: bodywork create secret",
         });
       }
-      return save(group, name, { ...unseal(key(), before), ...data }, before.createdAt);
+      return save(group, name, { ...openSecret(group, name), ...data }, before.createdAt);
     },
     remove: (group, name) => rows.retireSecret(group, name),
-    read(group, name) {
-      const secret = rows.sealedSecret(group, name);
-      return secret === undefined ? undefined : unseal(key(), secret);
-    },
+    read: openSecret,
     reveal({ group, name, version, key: wanted }) {
-      const secret = rows.sealedSecret(group, name, version);
-      const data = secret === undefined ? {} : unseal(key(), secret);
+      const data = openSecret(group, name, version) ?? {};
       const value = Object.hasOwn(data, wanted) ? data[wanted] : undefined;
       if (value !== undefined) return value;
       throw new Failure(
@@ -59,6 +55,14 @@ export function createSecrets({ rows, key, clock }: SecretsParts): Secrets {
       if (unused.length > 0) rows.removeSecretVersions(unused);
     },
   };
+
+  /** The key is asked for only when there is something to open; then all may be sealed anew, with one that is found again. */
+  function openSecret(group: string, name: string, version?: number): SecretData | undefined {
+    if (rows.sealedSecret(group, name, version) === undefined) return undefined;
+    const master = key();
+    const secret = rows.sealedSecret(group, name, version);
+    return secret === undefined ? undefined : unseal(master, secret);
+  }
 
   function save(group: string, name: string, data: SecretData, createdAt: string): SecretSummary {
     const master = key();

@@ -5,6 +5,7 @@ import { DatabaseSync } from "node:sqlite";
 import { Failure } from "../core/failure.ts";
 import { type Copy, createCopy, takeLogIn } from "./copy.ts";
 import { damageOf, makePrivateFile, refuseNewer, versionOf } from "./database.ts";
+import { keyIdsIn } from "./key-ids.ts";
 import { migrations } from "./migrations.ts";
 import { guarded, isDiskFull } from "./store-failure.ts";
 import { sync } from "./sync.ts";
@@ -37,12 +38,11 @@ export function restoreStore(file: string, backup: string, now: Date): string | 
 export function keyIdsOfBackup(file: string, backup: string): ReadonlySet<string> {
   if (!existsSync(backup)) throw new Failure("not-found", `Cannot restore ${backup}: there is no such file.`);
   const copy = createCopy(file);
-  const found = new Set<string>();
+  let found: ReadonlySet<string> = new Set();
   try {
     guarded(file, () =>
       copyBackup(backup, copy, (copied) => {
-        if (versionOf(copied) < versionWithSecrets) return;
-        for (const row of copied.prepare("SELECT DISTINCT key_id FROM secrets").all()) found.add(String(row.key_id));
+        found = keyIdsIn(copied);
       }),
     );
   } finally {
@@ -50,9 +50,6 @@ export function keyIdsOfBackup(file: string, backup: string): ReadonlySet<string
   }
   return found;
 }
-
-/** The migration that has made their table. */
-const versionWithSecrets = 2;
 
 /** With its log, which is there when somebody copied the files of a store that was in use. */
 function copyBackup(backup: string, copy: Copy, look: (copied: DatabaseSync) => void = () => {}): void {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { chooseEngine, type EngineFacts } from "../../src/core/choose-engine.ts";
+import { chooseEngine, type EngineFacts, isCi } from "../../src/core/choose-engine.ts";
 
 const nothing: EngineFacts = {
   option: undefined,
@@ -87,5 +87,24 @@ test("each rule wins over all below it", () => {
     const facts: EngineFacts = Object.assign({}, nothing, ...rules.slice(index).map(([fact]) => fact));
     const choice = chooseEngine(facts);
     expect(choice.engine === "server" ? choice.url : choice.engine, `rule ${index}`).toBe(expected);
+  }
+});
+
+test("CI says that this is a CI job, unless it says that it is none", () => {
+  for (const value of ["true", "1", "yes", "woodpecker"]) expect(isCi(value), value).toBe(true);
+  for (const value of [undefined, "", "0", "false", "False"]) expect(isCi(value), String(value)).toBe(false);
+});
+
+test("what the user has said wrong is told from what could not be found", () => {
+  const mistakes: readonly Partial<EngineFacts>[] = [
+    { option: "local", serverOption: "https://s" },
+    { variable: "local", serverVariable: "https://s" },
+    { variable: "docker" },
+  ];
+  for (const facts of mistakes) expect(chooseEngine({ ...nothing, ...facts })).toMatchObject({ mistake: true });
+  for (const facts of [{ ci: true }, { kubeconfigVariable: "/gone" }]) {
+    const choice = chooseEngine({ ...nothing, ...facts });
+    expect(choice.engine).toBe("none");
+    expect(choice).not.toHaveProperty("mistake");
   }
 });

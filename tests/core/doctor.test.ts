@@ -23,9 +23,12 @@ test("a healthy machine has a line for each thing that was looked at, and nothin
     "ingress",
     "file",
     "clock",
+    "settings",
+    "engine",
     "server",
     "cluster",
     "store",
+    "secrets",
     "logs",
   ]);
   expect(findings.filter(({ level }) => level !== "ok")).toEqual([]);
@@ -40,9 +43,12 @@ test("every warning and every problem says what to do", () => {
     ingress: { ...ingress, state: "taken" },
     files: [{ ...file, mode: 0o755 }],
     clock: { ...clock, now: 0 },
+    settings: ["api.listen: must be HOST:PORT"],
+    engine: { engine: "kubernetes", why: "there is a kubeconfig at /k" },
     server: { ...server, silentPid: 4711 },
     cluster: { ...cluster, unreadable: "/no/config" },
     store: { path: "/h/store.db", bytes: 1, damage: "no database" },
+    secrets: { sealedWith: ["0f0f0f0f"], missing: ["0f0f0f0f"], failure: undefined },
     logs: [{ path: "/h/server.log", bytes: gibibyte }],
   };
   const findings = diagnose(ill);
@@ -113,7 +119,43 @@ test.each<[Partial<DoctorFacts>, string, RegExp]>([
   [
     { cluster: { ...cluster, unreadable: "/no/config" } },
     "cluster",
-    /^problem \| KUBECONFIG is \/no\/config/,
+    /^warning \| KUBECONFIG is \/no\/config/,
+  ],
+  [{ settings: [] }, "settings", /^ok \| can be read$/],
+  [
+    { settings: ["Cannot use the settings.", "engine: no such one"] },
+    "settings",
+    /^problem \| Cannot use the settings\. engine: no such one \| Mend the file/,
+  ],
+  [
+    { engine: { engine: "server", url: "https://b.test", why: "--server names it" } },
+    "engine",
+    /^ok \| the server https:\/\/b\.test: --server names it$/,
+  ],
+  [
+    { engine: { engine: "kubernetes", why: "this runs inside a cluster" } },
+    "engine",
+    /^problem \| kubernetes, .*: this runs inside a cluster \| Deployments are refused\. .*--engine local/,
+  ],
+  [
+    { engine: { engine: "none", why: "CI is set", hint: "Give the job a kubeconfig." } },
+    "engine",
+    /^problem \| none can be chosen: CI is set \| Deployments are refused\. Give the job a kubeconfig\.$/,
+  ],
+  [
+    { secrets: { sealedWith: ["0f0f0f0f"], missing: [], failure: undefined } },
+    "secrets",
+    /^ok \| sealed with the master key 0f0f0f0f, which is there$/,
+  ],
+  [
+    { secrets: { sealedWith: ["0f0f0f0f"], missing: ["0f0f0f0f"], failure: undefined } },
+    "secrets",
+    /^problem \| .* 0f0f0f0f is not to be found \| Bring keys\/master\.key back/,
+  ],
+  [
+    { secrets: { sealedWith: [], missing: [], failure: "The command failed." } },
+    "secrets",
+    /^problem \| The command failed\. \| /,
   ],
   [{ cluster: { ...cluster, kubeconfig: "/k" } }, "cluster", /^ok \| kubeconfig \/k; kubectl not found/],
   [

@@ -1,10 +1,16 @@
 import { expect, test } from "vitest";
-import { asyncJobId, madeUpJobId } from "../../src/core/job-name.ts";
+import { asyncJobId, meantJobId, madeUpJobId } from "../../src/core/job-name.ts";
 import { kubernetesNameProblem } from "../../src/core/naming.ts";
 
 test("a name is sanitised as everywhere, written in small letters, and gets the original's prefix", () => {
   expect(asyncJobId("foo")).toBe("async-workflow-foo");
   expect(asyncJobId(" My_Job 2 ")).toBe("async-workflow-my-job-2");
+});
+
+test("a job is meant by its name or its id, however they are written", () => {
+  for (const written of ["my-job-2", "My_Job 2", " MY_JOB-2", "async-workflow-my-job-2", "Async_Workflow_My_Job_2"]) {
+    expect(meantJobId(written), written).toBe("async-workflow-my-job-2");
+  }
 });
 
 test("a name that Kubernetes would not take is refused", () => {

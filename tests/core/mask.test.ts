@@ -39,12 +39,28 @@ describe("the spellings of a secret", () => {
 });
 
 describe("a masked text", () => {
+  test("shows no end of a secret in base64 that is the last of what is encoded", () => {
+    const mask = maskOf("s3cr3t-value-42");
+    for (const text of [
+      "s3cr3t-value-42",
+      "user:s3cr3t-value-42",
+      "me:s3cr3t-value-42",
+      "a:s3cr3t-value-42",
+    ]) {
+      for (const encoding of ["base64", "base64url"] as const) {
+        expect(mask(Buffer.from(text).toString(encoding)), text).toMatch(/^[A-Za-z0-9]*\*\*\*$/);
+      }
+    }
+    expect(maskOf("hunter22")(Buffer.from("hunter22").toString("base64"))).toBe("***");
+  });
+
   test("shows no spelling of a secret, wherever it is", () => {
     for (const { value, forms } of fixture) {
       const mask = maskOf(value);
       for (const form of forms) {
         for (let at = 0; at <= 8; at += 1) {
-          const around = "log line";
+          // No letters: one more of base64 may be the end of another spelling.
+          const around = "[:]; (!)";
           expect(mask(`${around.slice(0, at)}${form}${around.slice(at)}`)).toBe(
             `${around.slice(0, at)}***${around.slice(at)}`,
           );

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { EngineChoice } from "../../src/core/choose-engine.ts";
-import { elsewhere } from "../../src/core/other-engine.ts";
+import { elsewhere, shownInstead } from "../../src/core/other-engine.ts";
 
 const local: EngineChoice = { engine: "local", why: "" };
 const server: EngineChoice = { engine: "server", url: "https://s.test", why: "" };
@@ -19,4 +19,21 @@ test("who looks at this machine is told of the server that he is logged in to", 
 test("nothing is told where nothing is known of another engine", () => {
   expect(elsewhere({ chosen: local, localDeployments: 2, login: undefined })).toBeUndefined();
   expect(elsewhere({ chosen: server, localDeployments: 0, login: "https://s.test" })).toBeUndefined();
+});
+
+test("who has chosen kubernetes is told that this is another engine, and nothing is said to be left out", () => {
+  const kubernetes: EngineChoice = { engine: "kubernetes", why: "--engine is kubernetes" };
+  expect(shownInstead(kubernetes)).toBe(
+    "Shown is this machine's own engine: kubernetes is chosen (--engine is kubernetes), which this version does not have.",
+  );
+  expect(elsewhere({ chosen: kubernetes, localDeployments: 2, login: undefined })).toBeUndefined();
+});
+
+test("who looks where no engine may be chosen is told that, and nothing is said to be left out", () => {
+  const none: EngineChoice = { engine: "none", why: "this is a CI job", hint: "" };
+  expect(shownInstead(none)).toBe(
+    "Shown is this machine's own engine, for none could be chosen: this is a CI job.",
+  );
+  expect(elsewhere({ chosen: none, localDeployments: 2, login: undefined })).toBeUndefined();
+  for (const chosen of [local, server]) expect(shownInstead(chosen)).toBeUndefined();
 });

@@ -248,8 +248,8 @@ test("a secret is not let out when that can't be recorded; what was done already
 test("who looks after the server can have the key rotated, and sees in the audit log that it was", async () => {
   const { client, store } = await testApi(
     {},
-    { admin: testAdmin({ rotateKey: async () => ({ secrets: 3 }) }) },
+    { admin: testAdmin({ rotateKey: async () => ({ secrets: 3, formerKeyFile: "k" }) }) },
   );
-  expect(await client().rotateKey()).toEqual({ secrets: 3 });
+  expect(await client().rotateKey()).toEqual({ secrets: 3, formerKeyFile: "k" });
   expect(store.auditEntries(1)).toMatchObject([{ what: "rotate key", on: "secrets", result: "done" }]);
 });

@@ -18,6 +18,7 @@ function machine(home: string, units: string, restored: string[] = []) {
     path: "/usr/local/bin:/usr/bin:/bin",
     unitFolder: { user: join(units, "user"), system: join(units, "system") },
     api: async () => parseSettings("", "settings.yaml").api,
+    inspectBackup: async (backup) => ({ missingKeys: [`key of ${backup}`] }),
     async restoreStore(backup) {
       restored.push(backup);
       return "store.db.replaced";

@@ -71,7 +71,7 @@ describe("create", () => {
     await expect(createCronjob(spec({ name: "daily__train" }))).rejects.toThrow(
       "Cannot create cronjob=daily-train as it already exists",
     );
-    expect(await deleteCronjob("DAILY-TRAIN")).toEqual({ found: true });
+    expect(await deleteCronjob("DAILY-TRAIN")).toMatchObject({ found: true });
   });
 
   test.each<[Partial<CronjobSpec>, string, readonly string[], string | undefined]>([
@@ -125,6 +125,39 @@ describe("create", () => {
     expect(failure.code).toBe("repository-url");
     expect(failure.message).not.toContain("hunter2");
     expect(server.store.cronjobs()).toEqual([]);
+  });
+});
+
+describe("a repository or branch that is not there", () => {
+  const gone = `${projectUrl}-gone`;
+
+  test("is warned of, and the cronjob is kept: it may be there when it is due", async () => {
+    const { createCronjob, server } = actions();
+    const { warnings } = await createCronjob(spec({ request: { ...spec().request, url: gone } }));
+    expect(warnings).toEqual([`As it is now, nothing can be deployed. There is no repository ${gone}.`]);
+    expect(server.store.cronjob("train")?.request.url).toBe(gone);
+    expect(server.store.cronjob("train")).not.toHaveProperty("warnings");
+  });
+
+  test("is warned of when an update names it, and not when it leaves it as it is", async () => {
+    const { createCronjob, updateCronjob } = actions();
+    expect((await createCronjob(spec())).warnings).toBeUndefined();
+    const request = { ...spec().request, url: gone };
+    expect((await updateCronjob("train", { request })).warnings).toHaveLength(1);
+    expect((await updateCronjob("train", { request, suspended: true })).warnings).toBeUndefined();
+  });
+
+  test("is looked for by its branch, with the key that is given or kept", async () => {
+    const { createCronjob, updateCronjob, the } = actions();
+    const url = "ssh://forge.test/me/private.git";
+    the.source.push(url, project("a", { a: "batch" }));
+    const request = { ...spec().request, url, branch: "main", group: "prod" };
+    await createCronjob(spec({ request }), credentials);
+    await updateCronjob("train", { request: { ...request, branch: "next" } });
+    expect(the.source.asked).toMatchObject([
+      { url, ref: "main", sshKey: "a private key" },
+      { url, ref: "next", sshKey: "a private key" },
+    ]);
   });
 });
 
@@ -214,7 +247,7 @@ describe("delete", () => {
     const [runId = ""] = server.store.job("train-1")?.runs ?? [];
     await until(() => server.store.run(runId)?.status === "running");
 
-    expect(await deleteCronjob("train")).toEqual({ found: true });
+    expect(await deleteCronjob("train")).toEqual({ found: true, cancelled: [runId] });
     expect(server.store.cronjobs().map(({ name }) => name)).toEqual(["other"]);
     expect(server.store.jobs({})).toEqual([]);
     expect(server.store.run(runId)).toBeUndefined();

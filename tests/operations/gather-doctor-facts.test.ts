@@ -31,6 +31,10 @@ function partsOf(change: Partial<DoctorParts> = {}): DoctorParts {
     kubeconfigFile: undefined,
     storeFile: join(home, "store.db"),
     storeDamage: () => undefined,
+    settings: undefined,
+    engine: { engine: "local", why: "there is no kubeconfig on this machine" },
+    masterKeys: () => new Set(),
+    missingKeys: async (needed) => [...needed],
     ...change,
   };
 }
@@ -75,6 +79,20 @@ test("files that others can read, the age of what is kept and the size of logs a
   expect(facts.store).toEqual({ path: parts.storeFile, bytes: 5, damage: `odd: ${parts.storeFile}` });
   expect(facts.logs).toEqual([{ path: join(parts.home, "runs"), bytes: 1_000 }]);
   expect(readdirSync(parts.home).sort()).toEqual(before);
+});
+
+test("the keys of the secrets are looked for when there is a store that can be read", async () => {
+  const parts = partsOf({ masterKeys: () => new Set(["0f0f0f0f"]) });
+  const none = { sealedWith: [], missing: [], failure: undefined };
+  expect((await gatherDoctorFacts(parts)).secrets).toEqual(none);
+  mkdirSync(parts.home);
+  writeFileSync(parts.storeFile, "", { mode: 0o600 });
+  const gone = { ...none, sealedWith: ["0f0f0f0f"], missing: ["0f0f0f0f"] };
+  expect((await gatherDoctorFacts(parts)).secrets).toEqual(gone);
+  expect((await gatherDoctorFacts({ ...parts, storeDamage: () => "odd" })).secrets).toEqual(none);
+  const refused = () => Promise.reject(new Failure("secret-key", "No key."));
+  const failing = await gatherDoctorFacts({ ...parts, missingKeys: refused });
+  expect(failing.secrets).toEqual({ ...none, failure: "No key." });
 });
 
 test("a port that another program has is told apart from our own ingress and from a free one", async () => {

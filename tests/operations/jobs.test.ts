@@ -200,7 +200,7 @@ test("a job is deleted with its runs and logs; what runs of it is cancelled firs
   the.machine.behaviours.set("a", { does: "hang" });
   const { id, runs } = await server.jobs.createJob({ name: "foo", request, retries: 3 });
   await the.machine.happened("start a/1");
-  expect(await server.jobs.deleteJob(id)).toEqual({ found: true });
+  expect(await server.jobs.deleteJob("Foo"), "by its name").toEqual({ found: true, id, cancelled: runs });
   expect(the.machine.running()).toEqual([]);
   expect(the.machine.ledger).toContain(`forget ${runs[0]}`);
   expect(server.store.job(id)).toBeUndefined();

@@ -116,6 +116,28 @@ test("a deployment is shown with its live release, its services as they are now,
   expect(await views.deployments({ namespace: "elsewhere" })).toEqual([]);
 });
 
+test("a run that was refused because another repository has the deployment is not its last run", async () => {
+  const of = { namespace: "my-space" };
+  const own = aRun({ ...of, id: "20261123-1" });
+  const refused = [2, 3].map((day) =>
+    aRun({ ...of, id: `20261123-${day}`, status: "failed", code: "namespace-taken" }),
+  );
+  const { store, views } = viewsOf({ runs: [own, ...refused] });
+  const { commit } = own;
+  if (commit === undefined) throw new Error("the run has no commit");
+  store.saveRelease(
+    {
+      ...{ ...of, deployment: "my-project", number: 1, runId: own.id, commit, createdAt: own.createdAt },
+      ...{ environments: {}, outputs: {}, services: [] },
+    },
+    {
+      ...{ ...of, name: "my-project", gitUrl: commit.url, branch: "main" },
+      ...{ liveRelease: 1, updatedAt: own.createdAt },
+    },
+  );
+  expect((await views.deployments({}))[0]?.lastRun?.id).toBe(own.id);
+});
+
 test("secrets that were changed since the live release was made are told of", async () => {
   const run = aRun({ namespace: "my-space" });
   const { store, views } = viewsOf({ runs: [run] });
@@ -305,9 +327,10 @@ test("one stage is chosen by either of its names; a wrong one is told those that
 test("a run that has written nothing yet does not hide the logs of the one before it", async () => {
   const going = aRun({ id: "20261123-1", status: "running", stages: [train] });
   const waiting = aRun({ id: "20261123-2", status: "preparing", stages: [] });
-  const { views } = viewsOf({ runs: [going, waiting] });
+  const leave = new AbortController();
+  const { views } = viewsOf({ runs: [going, waiting] }, { sleep: async () => leave.abort() });
   for (const follow of [false, true]) {
-    expect(await texts(views.logs({ deployment: "my-project", follow }))).toEqual([
+    expect(await texts(views.logs({ deployment: "my-project", follow }, leave.signal))).toEqual([
       "train, attempt 1: t1",
       "train, attempt 2: t2",
     ]);
@@ -330,7 +353,7 @@ test("whoever follows a run that has no log yet, or not that of the stage, waits
   const the = viewsOf({ runs: states.slice(0, 1) }, { sleep });
   const followed = { deployment: "my-project", stage: "late", follow: true };
   expect(await texts(the.views.logs(followed))).toEqual(["late, attempt 1: l1"]);
-  expect(looks).toBe(2);
+  expect(looks).toBe(3);
 
   the.store.saveRun(aRun({ status: "preparing", stages: [] }));
   expect(await texts(the.views.logs({ deployment: "my-project", follow: true })), "it ended").toEqual([]);
@@ -351,7 +374,7 @@ test("whoever waits for a log can leave", async () => {
 test("several logs are followed at once, each as it grows", async () => {
   const goOn = Promise.withResolvers<void>();
   const { views } = viewsOf(
-    { runs: [aRun({ status: "running", stages: [train] })] },
+    { runs: [aRun({ stages: [train] })] },
     {
       logs: {
         async *read(reference) {

@@ -1,13 +1,17 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, onTestFinished, test } from "vitest";
 
 import { concealed } from "../../src/core/secret-value.ts";
 import { runCommand } from "../../src/lib/run-command.ts";
+import { masterKeySources } from "../../src/secrets/key-sources.ts";
+import { parseMasterKey } from "../../src/secrets/master-key.ts";
+import { missingKeys } from "../../src/secrets/open-secrets.ts";
+import { keyIdsOfBackup, restoreStore } from "../../src/store/restore.ts";
 import { openStore } from "../../src/store/sqlite-store.ts";
 import { temporaryFolder } from "../support/temporary.ts";
-import { keyFiles, keysFolder, openHome } from "./support/home.ts";
+import { clock, keyFiles, keysFolder, openHome } from "./support/home.ts";
 
 const count = 4;
 
@@ -23,9 +27,13 @@ async function homeWithSecrets(): Promise<string> {
   return home;
 }
 
+const sourcesOf = (home: string) => masterKeySources(home, {}, { secrets: {} });
+const missingKeysOf = (home: string, backup: string) =>
+  missingKeys(sourcesOf(home), keyIdsOfBackup(join(home, "store.db"), backup));
+
 const keyText = (home: string) => readFileSync(join(keysFolder(home), "master.key"), "utf8");
 
-/** That every version can be read with the one key there is; returns that key's id. */
+/** That every version can be read with the key in use, beside which there are only former ones; returns that key's id. */
 async function checkHome(home: string): Promise<string | undefined> {
   const { secrets, store } = await openHome(home, openStore);
   try {
@@ -34,7 +42,9 @@ async function checkHome(home: string): Promise<string | undefined> {
         secrets.reveal({ group: "prod", name: `s${index}`, version, key: "KEY" }).reveal();
       expect([reveal(1), reveal(2)]).toEqual(["former", `value ${index}`]);
     }
-    expect(keyFiles(home)).toEqual(["master.key"]);
+    const [current, ...former] = keyFiles(home);
+    expect(current).toBe("master.key");
+    for (const name of former) expect(name).toMatch(/^master\.key\.[0-9a-f]{8}$/);
     const ids = new Set(store.sealedSecrets().map(({ keyId }) => keyId));
     expect(ids.size).toBe(1);
     return [...ids][0];
@@ -49,7 +59,8 @@ test("a rotation seals every version anew, and what is open goes on with the new
   const before = await checkHome(home);
   const { secrets, store, rotateKey } = await openHome(home, openStore);
   onTestFinished(() => store.close());
-  expect(rotateKey()).toEqual({ secrets: 2 * count });
+  const formerKeyFile = join(keysFolder(home), `master.key.${before}`);
+  expect(rotateKey()).toEqual({ secrets: 2 * count, formerKeyFile });
   expect(keyText(home)).not.toBe(former);
   expect(secrets.read("prod", "s1")?.KEY?.reveal()).toBe("value 1");
   secrets.update("prod", "s1", concealed({ KEY: "after" }));
@@ -62,9 +73,56 @@ test("a key without secrets is rotated too", async () => {
   const { store, rotateKey } = await openHome(home, openStore);
   onTestFinished(() => store.close());
   const former = keyText(home);
-  expect(rotateKey()).toEqual({ secrets: 0 });
+  const { formerKeyFile, secrets } = rotateKey();
+  expect(secrets).toBe(0);
   expect(keyText(home)).not.toBe(former);
-  expect(keyFiles(home)).toEqual(["master.key"]);
+  expect(readFileSync(formerKeyFile, "utf8")).toBe(former);
+});
+
+test("a backup from before a rotation can be read: the former key is kept, and what it sealed is sealed anew", async () => {
+  const home = await homeWithSecrets();
+  const backup = join(home, "backup.db");
+  const opened = await openHome(home, openStore);
+  await opened.store.backup(backup);
+  const { formerKeyFile } = opened.rotateKey();
+  opened.rotateKey();
+  opened.store.close();
+  expect(statSync(formerKeyFile).mode & 0o777).toBe(0o600);
+  restoreStore(join(home, "store.db"), backup, clock.now());
+  const before = keyText(home);
+  await checkHome(home);
+  expect(keyText(home)).toBe(before);
+  expect(await missingKeysOf(home, backup)).toEqual([]);
+  expect(formerKeyFile).toContain([...keyIdsOfBackup(join(home, "store.db"), backup)].join());
+
+  // The control: without that file nobody can.
+  restoreStore(join(home, "store.db"), backup, new Date());
+  const former = readFileSync(formerKeyFile, "utf8");
+  rmSync(formerKeyFile);
+  const { secrets, store } = await openHome(home, openStore);
+  onTestFinished(() => store.close());
+  expect(() => secrets.read("prod", "s1")).toThrow(expect.objectContaining({ code: "secret-key" }));
+  expect(formerKeyFile).toContain((await missingKeysOf(home, backup)).join("not found"));
+  expect(await missingKeysOf(home, backup)).toHaveLength(1);
+  // It may be brought back without a restart.
+  writeFileSync(formerKeyFile, former, { mode: 0o600 });
+  expect(secrets.read("prod", "s1")?.KEY?.reveal()).toBe("value 1");
+});
+
+test("a backup that names a key by a path leads to no file elsewhere", async () => {
+  const home = await homeWithSecrets();
+  const needed = new Set(["../../etc/passwd", "next", ""]);
+  expect(await missingKeys(sourcesOf(home), needed)).toEqual([...needed]);
+});
+
+test("the keys that are at hand are those of the file, of the variable and of the one before it", async () => {
+  const home = await homeWithSecrets();
+  const ofFile = parseMasterKey(keyText(home), "file").id;
+  const [variable, previousVariable] = ["11".repeat(32), "22".repeat(32)];
+  const [ofVariable, ofPrevious] = [variable, previousVariable].map((text) => parseMasterKey(text, "x").id);
+  const needed = new Set([ofFile, ofVariable ?? "", ofPrevious ?? ""]);
+  expect(await missingKeys(sourcesOf(home), needed)).toEqual([ofVariable, ofPrevious]);
+  expect(await missingKeys({ ...sourcesOf(home), variable, previousVariable }, needed)).toEqual([ofFile]);
 });
 
 test("a damaged secret is told, and nothing has changed", async () => {
@@ -117,6 +175,7 @@ test("killed after any of its steps, it leaves secrets that exactly one key open
     if (result.exitCode === 0) break;
     expect(result.signal).toBe("SIGKILL");
     seen[key === former ? "former" : "next"] += 1;
+    if (key !== former) expect(keyFiles(home)).toContain(`master.key.${former}`);
     former = key;
   }
   // It was killed on both sides of what counts.

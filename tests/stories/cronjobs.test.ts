@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, onTestFinished, type TestContext, test } from "vitest";
-import type { Job } from "../../src/core/job-state.ts";
+import type { JobRecord } from "../../src/cli/job-records.ts";
 import { type Bodywork, bodywork, eventually } from "../support/bodywork.ts";
 import { fates } from "../support/cronjobs.ts";
 import { type FakeTime, fakeTime } from "../support/fake-time.ts";
@@ -24,7 +24,7 @@ interface Story {
   /** Sets the clock. Whoever changes a cronjob wakes the scheduler, which else would see it within half a minute. */
   setClock(time: string): Promise<void>;
   /** Newest first. */
-  jobs(cronjob: string): Promise<readonly Job[]>;
+  jobs(cronjob: string): Promise<readonly JobRecord[]>;
   /** Waits until the jobs of a cronjob are these, as `fates` has them. */
   become(cronjob: string, wanted: readonly (string | RegExp)[]): Promise<void>;
 }
@@ -47,8 +47,8 @@ async function story(context: TestContext, start: string, settings = ""): Promis
     await done(tool, "create", "cronjob", project.url, "--name", name, ...schedule, ...options);
   };
   await create("waker", waker, "--suspend");
-  const jobs = async (cronjob: string): Promise<readonly Job[]> =>
-    JSON.parse(await done(tool, "get", "cronjob", cronjob, "--history", "--output", "json")) as Job[];
+  const jobs = async (cronjob: string): Promise<readonly JobRecord[]> =>
+    JSON.parse(await done(tool, "get", "cronjob", cronjob, "--history", "--output", "json")) as JobRecord[];
   return {
     tool,
     clock,
@@ -234,7 +234,7 @@ test(
       const where = `killed after step ${after}: ${lastSteps.at(-1)}`;
       const job = await eventually(async () => {
         const [newest] = await jobs("one");
-        return newest?.dueAt.slice(11, 16) === due && newest.endedAt !== undefined && newest;
+        return newest?.dueAt.slice(11, 16) === due && newest.endedAt !== null && newest;
       }, 60);
       expect([job.status, job.runs.length], where).toEqual(["succeeded", 1]);
       const runs = (await tool.runs()).filter(({ request }) => request.job === job.id);

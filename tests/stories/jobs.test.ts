@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
-import type { Job } from "../../src/core/job-state.ts";
+import type { JobRecord } from "../../src/cli/job-records.ts";
 import { type Bodywork, bodywork, eventually } from "../support/bodywork.ts";
 import { type GitProject, makeProject } from "../support/git-project.ts";
 import { processesBelow } from "../support/orphans.ts";
@@ -152,14 +152,14 @@ function asked(tool: Bodywork, { url }: GitProject, name: string, ...options: re
   return tool.run("create", "deployment", url, "--async", `--async-job-name=${name}`, ...options);
 }
 
-async function jobOf(tool: Bodywork, name: string): Promise<Job | undefined> {
+async function jobOf(tool: Bodywork, name: string): Promise<JobRecord | undefined> {
   const { stdout } = await tool.run("get", "deployments", "--async", "--output", "json");
-  return (JSON.parse(stdout) as readonly Job[]).find(({ id }) => id === `async-workflow-${name}`);
+  return (JSON.parse(stdout) as readonly JobRecord[]).find(({ id }) => id === `async-workflow-${name}`);
 }
 
-async function ended(tool: Bodywork, name: string): Promise<Job> {
+async function ended(tool: Bodywork, name: string): Promise<JobRecord> {
   return eventually(async () => {
     const job = await jobOf(tool, name);
-    return job?.endedAt !== undefined && job;
+    return job !== undefined && job.endedAt !== null && job;
   }, 90);
 }

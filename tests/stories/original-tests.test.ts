@@ -9,7 +9,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
-import type { Job } from "../../src/core/job-state.ts";
+import type { JobRecord } from "../../src/cli/job-records.ts";
 import { runCommand } from "../../src/lib/run-command.ts";
 import { type SshServer, sshdPath, startSshServer } from "../git/support/sshd.ts";
 import { type Bodywork, bodywork, eventually, type Finished } from "../support/bodywork.ts";
@@ -269,8 +269,8 @@ async function addSecrets(tool: Bodywork): Promise<void> {
 async function jobEnds(tool: Bodywork, id: string): Promise<string> {
   return eventually(async () => {
     const { stdout } = await tool.run("get", "deployments", "--async", "--output", "json");
-    const job = (JSON.parse(stdout) as readonly Job[]).find((one) => one.id === id);
-    return job !== undefined && job.endedAt !== undefined && job.status;
+    const job = (JSON.parse(stdout) as readonly JobRecord[]).find((one) => one.id === id);
+    return job !== undefined && job.endedAt !== null && job.status;
   }, 90);
 }
 

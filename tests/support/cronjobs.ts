@@ -24,11 +24,11 @@ export function aCronjob(change: Partial<Cronjob> = {}): Cronjob {
   };
 }
 
-/** `11:00 missed: no server ran`, one line for each, oldest first. */
-export function fates(jobs: readonly Job[]): readonly string[] {
+/** `11:00 missed: no server ran`, one line for each, oldest first; of jobs, or of what is printed of them. */
+export function fates(
+  jobs: readonly (Pick<Job, "dueAt" | "status"> & { readonly why: string | undefined | null })[],
+): readonly string[] {
   return jobs
     .toSorted((a, b) => a.dueAt.localeCompare(b.dueAt))
-    .map(
-      ({ dueAt, status, why }) => `${dueAt.slice(11, 16)} ${status}${why === undefined ? "" : `: ${why}`}`,
-    );
+    .map(({ dueAt, status, why }) => `${dueAt.slice(11, 16)} ${status}${why ? `: ${why}` : ""}`);
 }

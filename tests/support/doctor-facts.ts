@@ -17,6 +17,8 @@ export const healthy: DoctorFacts = {
     futureSeconds: 0,
     isSynchronized: true,
   },
+  settings: undefined,
+  engine: { engine: "local", why: "there is no kubeconfig on this machine" },
   server: {
     version: undefined,
     ownVersion: "4.0.0",
@@ -27,5 +29,6 @@ export const healthy: DoctorFacts = {
   },
   cluster: { kubeconfig: undefined, unreadable: undefined, kubectl: undefined, answer: undefined },
   store: undefined,
+  secrets: { sealedWith: [], missing: [], failure: undefined },
   logs: [],
 };

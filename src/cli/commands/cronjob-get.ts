@@ -12,9 +12,12 @@ import { jobTable } from "../job-tables.ts";
 import { notice, outputFormat, printResult, table } from "../output.ts";
 import { orRefused } from "./refusal.ts";
 
+/** Due times of a history, when it is not said how many. */
+const shownDueTimes = 50;
+
 /**
- * `get cronjob(s) [NAME]`: a list; with NAME that cronjob, its history, or the log of a job. Without NAME `--history` and
- * `--logs` are passed over, as in the original. A list with nothing in it is an answer: 0.
+ * `get cronjob(s) [NAME]`: a list; with NAME that cronjob or its history; with `--logs` the log of a job, whose id needs no
+ * NAME. Without NAME `--history` is passed over, as in the original. A list with nothing in it is an answer: 0.
  */
 export const getCronjob: CommandHandler = (input, { io, wiring }) =>
   orRefused(input, io, async () => {
@@ -25,16 +28,22 @@ export const getCronjob: CommandHandler = (input, { io, wiring }) =>
       return 1;
     }
     const operations = await wiring.operations();
+    const showsHistory = name !== undefined && input.flag("history");
+    if (input.text("limit") !== undefined && !showsHistory) {
+      notice(io, "info", "--limit is inactive here: it is for the --history of a cronjob.");
+    }
+    if (logs !== undefined) return printJobLog(logs, outputFormat(input), operations, io);
     if (name === undefined) {
-      if (input.flag("history") || logs !== undefined) {
-        notice(io, "info", "--history and --logs are inactive here: give the NAME of a cronjob, too.");
+      if (input.flag("history")) {
+        notice(io, "info", "--history is inactive here: give the NAME of a cronjob, too.");
       }
       return list(input, operations, io);
     }
-    if (logs !== undefined) return printJobLog(logs, outputFormat(input), operations, io);
     const cronjob = await findCronjob(cronjobName(name), operations);
-    if (input.flag("history")) return showHistory(cronjob, input, operations, io);
-    await printResult(io, outputFormat(input), cronjobViewRecord(cronjob), () => describeCronjob(io.stdout, cronjob));
+    if (showsHistory) return showHistory(cronjob, input, operations, io);
+    await printResult(io, outputFormat(input), cronjobViewRecord(cronjob), () =>
+      describeCronjob(io.stdout, cronjob),
+    );
     return 0;
   });
 
@@ -101,7 +110,7 @@ async function showHistory(
   io: CliIo,
 ): Promise<number> {
   const jobs = await operations.jobs({ cronjob: cronjob.name });
-  const newest = jobs.slice(0, input.number("limit"));
+  const newest = jobs.slice(0, input.number("limit") ?? shownDueTimes);
   await printResult(io, outputFormat(input), newest.map(jobRecord), () => {
     const ran = jobs.filter(({ runs, status }) => runs.length > 0 || status === "active");
     return [

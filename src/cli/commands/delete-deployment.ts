@@ -1,7 +1,7 @@
 import { asFailure, Failure } from "../../core/failure.ts";
 import type { CommandContext, CommandHandler, CommandInput } from "../command-spec.ts";
 import { mayDelete } from "../confirm.ts";
-import { announceEngine, notice, outputFormat, printResult } from "../output.ts";
+import { announceEngine, notice, outputFormat, printResult, tellCancelled } from "../output.ts";
 import { printableText } from "../printable-text.ts";
 
 /**
@@ -28,12 +28,17 @@ export const deleteDeployment: CommandHandler = async (input, context) => {
   return 0;
 };
 
-async function deleteJob(id: string, input: CommandInput, { io, wiring }: CommandContext): Promise<number> {
-  if (!(await mayDelete(`workflow-job ${id} with its runs and logs`, input, io))) return 1;
-  const { found } = await (await wiring.operations()).deleteJob(id);
-  await printResult(io, outputFormat(input), { job: id, found }, () =>
+async function deleteJob(
+  named: string,
+  input: CommandInput,
+  { io, wiring }: CommandContext,
+): Promise<number> {
+  if (!(await mayDelete(`workflow-job ${named} with its runs and logs`, input, io))) return 1;
+  const { found, id = named, cancelled = [] } = await (await wiring.operations()).deleteJob(named);
+  await printResult(io, outputFormat(input), { job: id, found, cancelled }, () =>
     printableText(found ? `Deleted workflow-job=${id}\n` : `Could not find workflow-job=${id}\n`),
   );
+  tellCancelled(cancelled, io);
   return 0;
 }
 

@@ -46,7 +46,11 @@ export async function readKeyOption(
   { io, wiring }: CommandContext,
 ): Promise<RepositoryCredentials | undefined> {
   if (!isSshAddress(url)) {
-    notice(io, "warning", `--ssh is not used, nor is the key kept: ${withoutCredentials(url)} is no ssh address.`);
+    notice(
+      io,
+      "warning",
+      `--ssh is not used, nor is the key kept: ${withoutCredentials(url)} is no ssh address.`,
+    );
     return undefined;
   }
   const path = resolve(io.workingFolder, keyFile);

@@ -132,7 +132,12 @@ async function createJob({
   const job = await operations.createJob({ name, request, retries }, credentials).catch((error: unknown) => {
     throw withWholePath(error, request.url, io);
   });
-  await printResult(io, outputFormat(input), jobRecord(job), ({ id }) => `Created workflow-job=${printableText(id)}\n`);
+  await printResult(
+    io,
+    outputFormat(input),
+    jobRecord(job),
+    ({ id }) => `Created workflow-job=${printableText(id)}\n`,
+  );
   notice(io, "info", `See how it does with: bodywork get deployments --async --logs ${job.id}`);
   return 0;
 }
@@ -142,7 +147,9 @@ async function deployAndFollow(order: Order): Promise<number> {
   const { io, wiring } = context;
   const { format, results } = resultStream(input, io);
   const url = withoutCredentials(request.url);
-  results.write(rule(results, io.columns, `deploying ${request.branch ?? "default"} branch from ${url}`));
+  if (!io.quiet) {
+    results.write(rule(results, io.columns, `deploying ${request.branch ?? "default"} branch from ${url}`));
+  }
 
   const accepted = await unlessAborted(accept(order), interruption.leave);
   if (accepted === undefined) {
@@ -299,7 +306,7 @@ async function summary(run: Run, operations: () => Promise<Operations>, io: CliI
     stages,
     `${printableText(done)}\n`,
     await urls(run, operations),
-    rule(out, io.columns),
+    io.quiet ? "" : rule(out, io.columns),
   ].join("");
 }
 

@@ -1,3 +1,4 @@
+import { meantJobId } from "../../core/job-name.ts";
 import { sanitisedName } from "../../core/naming.ts";
 import type { ServiceStatus } from "../../core/run-state.ts";
 import type { ChangedSecret } from "../../core/secret-state.ts";
@@ -36,14 +37,14 @@ export const getDeployment: CommandHandler = async (input, { io, wiring }) => {
   return 0;
 };
 
-/** A NAME shows that job alone, by its id or without the prefix of it. */
+/** A NAME shows that job alone, by its name or by its id. */
 async function getJobs(input: CommandInput, operations: Operations, io: CliIo): Promise<number> {
   const format = outputFormat(input);
   const id = input.text("logs");
   if (id) return printJobLog(id, format, operations, io);
   const name = input.optional("NAME");
   const jobs = (await operations.jobs({ cronjob: null })).filter(
-    (job) => name === undefined || job.id === name || job.id === `async-workflow-${name}`,
+    ({ id: known }) => name === undefined || known === meantJobId(name),
   );
   await printResult(io, format, jobs.map(jobRecord), () =>
     jobs.length === 0
@@ -161,7 +162,7 @@ function describeService(
         .join("\n"),
     ],
     ["restarts", String(service.restarts)],
-    ["reason", service.reason ?? ""],
+    ["reason", service.reason ?? "None"],
     ...(changedSecrets.length === 0
       ? []
       : [["changed_secrets", changedSecrets.map(describeChange).join("\n")] as const]),

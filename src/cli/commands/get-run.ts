@@ -1,11 +1,11 @@
 import { asFailure } from "../../core/failure.ts";
 import type { Run } from "../../core/run-state.ts";
 import type { Operations } from "../../operations/operations.ts";
-import type { CliStream } from "../cli-io.ts";
+import type { CliIo, CliStream } from "../cli-io.ts";
 import type { CommandHandler } from "../command-spec.ts";
 import { describeRun } from "../describe-run.ts";
 import { between, time } from "../format.ts";
-import { outputFormat, printResult, table } from "../output.ts";
+import { notice, outputFormat, printResult, table } from "../output.ts";
 
 /**
  * `get run(s) [NAME_OR_ID]`: one run when the word is a run's id or its beginning, else a list, newest first. A list
@@ -22,12 +22,21 @@ export const getRun: CommandHandler = async (input, { io, wiring }) => {
   }
   const runs = await operations.runs({ deployment: word, limit: input.number("limit") });
   await printResult(io, format, runs, (found) => describeRuns(io.stdout, found, io.now()));
+  if (runs.length === 0 && word !== undefined) await tellDeployments(word, operations, io);
   return 0;
 };
 
 /** Ids begin with a date: `20261123-190512345-k3f9`. */
 function looksLikeRunId(word: string): boolean {
   return /^\d{1,8}$|^\d{8}-\d{0,9}(-[0-9a-z]*)?$/.test(word);
+}
+
+/** Who asks for the runs of a deployment that is not there may have mistyped its name. */
+async function tellDeployments(word: string, operations: Operations, io: CliIo): Promise<void> {
+  const names = (await operations.deployments({})).map(({ name }) => name);
+  if (names.includes(word)) return;
+  const others = names.length === 0 ? "There are no deployments." : `Deployments here: ${names.join(", ")}.`;
+  notice(io, "info", `There is no deployment ${word}. ${others}`);
 }
 
 /** Undefined when a deployment may be meant after all. */

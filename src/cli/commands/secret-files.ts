@@ -53,10 +53,14 @@ export const importSecrets: CommandHandler = async (input, { io, wiring }) => {
     const operations = await wiring.operations();
     const existing = await existingOf(secrets, operations);
     if (existing.size > 0 && !input.flag("overwrite")) {
-      throw new Failure("already-exists", `Cannot import the secrets of ${nameOf(file)}: some are there already.`, {
-        details: [...existing].map(({ group, name }) => `secret=${name} in group=${group}`),
-        hint: "With --overwrite they are updated; keys that the file does not have stay as they are.",
-      });
+      throw new Failure(
+        "already-exists",
+        `Cannot import the secrets of ${nameOf(file)}: some are there already.`,
+        {
+          details: [...existing].map(({ group, name }) => `secret=${name} in group=${group}`),
+          hint: "With --overwrite they are updated; keys that the file does not have stay as they are.",
+        },
+      );
     }
     for (const secret of secrets) {
       const { group, name, data } = secret;

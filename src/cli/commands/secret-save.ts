@@ -46,6 +46,10 @@ async function save(
 /** They may be kept, for nobody knows yet what for. */
 function warnOfReserved(keys: readonly string[], io: CliIo): void {
   for (const key of keys.filter(isReservedVariable)) {
-    notice(io, "warning", `No stage can have ${key}: a deployment with this variable among its secrets is refused.`);
+    notice(
+      io,
+      "warning",
+      `No stage can have ${key}: a deployment with this variable among its secrets is refused.`,
+    );
   }
 }

@@ -6,7 +6,14 @@ function cronjobOptions(verb: "create" | "update"): readonly OptionSpec[] {
   const otherwise = (value: string): { readonly default?: string } =>
     verb === "create" ? { default: value } : {};
   return [
-    { kind: "value", name: "name", value: "NAME", type: "nonempty", required: true, summary: "Name of the cronjob" },
+    {
+      kind: "value",
+      name: "name",
+      value: "NAME",
+      type: "nonempty",
+      required: true,
+      summary: "Name of the cronjob",
+    },
     {
       kind: "value",
       name: "schedule",
@@ -132,8 +139,7 @@ export const cronjobCommands: readonly CommandSpec[] = [
         value: "N",
         type: "count",
         most: 1_000,
-        default: "50",
-        summary: "With --history: how many of the newest due times",
+        summary: "With --history: how many of the newest due times (50 if left out)",
       },
       {
         kind: "value",

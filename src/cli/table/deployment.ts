@@ -173,8 +173,9 @@ export const deploymentCommands: readonly CommandSpec[] = [
   {
     words: ["delete", "deployment"],
     plural: "deployments",
-    summary: "Delete a deployment (its processes, routes and files), or one service of it",
+    summary: "Delete a deployment with its services, releases, runs and logs; or one service of it",
     description: [
+      "What runs of the deployment is cancelled. All of it goes: processes, routes and files, its releases, its runs and their logs.",
       "A service that is deleted comes back with the next deployment. Jobs and cronjobs go on, and may deploy it again.",
     ],
     arguments: [
@@ -189,7 +190,7 @@ export const deploymentCommands: readonly CommandSpec[] = [
       {
         kind: "flag",
         name: "async",
-        summary: "NAME is a job of create deployment --async, by its whole name",
+        summary: "NAME is a job of create deployment --async, with its prefix async-workflow- or without",
       },
       yes,
       output,

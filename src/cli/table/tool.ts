@@ -76,7 +76,7 @@ export const toolCommands: readonly CommandSpec[] = [
     words: ["debug"],
     hidden: true,
     summary: "Sleep for a while",
-    arguments: [{ name: "SECONDS", required: false, type: "integer", default: "600", summary: "How long" }],
+    arguments: [{ name: "SECONDS", required: false, type: "count", default: "600", summary: "How long" }],
     options: [],
     examples: ["bodywork debug 10"],
     load: async () => (await import("../commands/debug.ts")).debug,

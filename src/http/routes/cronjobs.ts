@@ -44,7 +44,7 @@ export function cronjobRoutes(operations: Operations): readonly Route[] {
       scope: "deploy",
       summary: "Delete a cronjob with its jobs; what it has deployed lives on",
       params: nameParams,
-      response: found,
+      response: found.extend({ cancelled: z.array(z.string()).optional() }),
       audit: { what: "delete cronjob", on: ({ params }) => `cronjob ${params.name}` },
       json: ({ params }) => operations.deleteCronjob(params.name),
     }),

@@ -50,7 +50,7 @@ export function jobRoutes(operations: Operations): readonly Route[] {
       scope: "deploy",
       summary: "Delete a job with its runs and logs; what runs of it is cancelled",
       params: idParams,
-      response: found,
+      response: found.extend({ id: z.string().optional(), cancelled: z.array(z.string()).optional() }),
       audit: { what: "delete job", on: ({ params }) => `job ${params.id}` },
       json: ({ params }) => operations.deleteJob(params.id),
     }),

@@ -49,6 +49,26 @@ describe("create cronjob", () => {
     ]);
   });
 
+  test("tells what the server warns of, with 0, and leaves the record as it is", async () => {
+    const warnings = ["As it is now, nothing can be deployed. There is no branch dev."];
+    const parts: Parts = {
+      operations: { createCronjob: async (spec) => ({ ...aCronjob(), ...spec, warnings }) },
+    };
+    const line = `create cronjob ${url} --name x --schedule @daily --branch dev`;
+    const { exitCode, stderr } = await run(line, parts);
+    expect(exitCode).toBe(0);
+    expect(stderr).toContain(`Warning: ${warnings[0]}\n`);
+    const { stdout } = await run(`${line} --output json`, parts);
+    expect(JSON.parse(stdout)).not.toHaveProperty("warnings");
+  });
+
+  test("warns of a schedule that never fires, also of one that is suspended", async () => {
+    for (const more of ["", "--suspend"]) {
+      const { result } = await create(`--name x ${more} --schedule`, "0 0 30 2 *");
+      expect(result.stderr).toContain("Warning: No day of the next five years is one of 0 0 30 2 *");
+    }
+  });
+
   test("goes by UTC when no zone is given, and says that", async () => {
     const { result, created } = await create("--name x --schedule @hourly");
     expect(created[0]?.timezone).toBe("UTC");
@@ -140,16 +160,46 @@ describe("create cronjob", () => {
   });
 
   test.each(["--ssh", "--ssh-key-path"])("reads the key of %s and has it kept", async (option) => {
-    const { credentials, files } = await create(`--name x --schedule @daily --group prod ${option} id_rsa`);
+    const { credentials, files } = await create(
+      `--name x --schedule @daily --group prod ${option} id_rsa`,
+      ...["", "", undefined, sshUrl],
+    );
     expect(files).toEqual(["/home/me/id_rsa"]);
     expect(credentials[0]?.keep).toBe(true);
-    expect(credentials[0]?.sshKey.reveal()).toBe("a key");
+    expect(credentials[0]?.sshKey.reveal()).toBe(privateKey);
   });
 
-  test("refuses a key file that is not there with 1", async () => {
-    const { result, created } = await create("--name x --schedule @daily --ssh gone --group prod");
-    expect(result).toMatchObject({ exitCode: 1, stdout: "Could not find key file at /home/me/gone\n" });
+  test.each([
+    ["that is not there", "gone", "Could not find key file at /home/me/gone"],
+    ["that is a public one", "id.pub", "Cannot use /home/me/id.pub as an ssh key: it is no private key."],
+  ])("takes a key file %s for wrong usage, as a deployment does", async (_, file, message) => {
+    const { result, created } = await create(
+      `--name x --schedule @daily --ssh ${file} --group prod`,
+      ...["", "", undefined, sshUrl],
+    );
+    expect(result).toMatchObject({ exitCode: 2, stdout: "" });
+    expect(result.stderr).toContain(`Error: ${message}\n`);
     expect(created).toEqual([]);
+  });
+
+  test("says that a key is of no use for a repository that is not reached over ssh, and does not send it", async () => {
+    const { result, credentials, files } = await create("--name x --schedule @daily --ssh id --group prod");
+    expect(result.exitCode).toBe(0);
+    expect(result.stderr).toContain(
+      `Warning: --ssh is not used, nor is the key kept: ${url} is no ssh address.`,
+    );
+    expect([credentials, files]).toEqual([[undefined], []]);
+  });
+
+  test.each([
+    [["--name", "", "--schedule", "@daily"], "--name"],
+    [["--name", "x", "--schedule", ""], "--schedule"],
+    [["--name", "x", "--schedule", "@daily", "--retries", "99999999999"], "--retries"],
+    [["--name", "x", "--schedule", "@daily", "--history-limit", "10001"], "--history-limit"],
+  ])("takes %j for wrong usage, and names the option", async (options, option) => {
+    const { exitCode, stderr } = await run(["create", "cronjob", url, ...options], {});
+    expect(exitCode).toBe(2);
+    expect(stderr).toMatch(new RegExp(`Error: Invalid value for '${option}'`));
   });
 
   test("prints the cronjob as a record with --output", async () => {
@@ -217,7 +267,7 @@ describe("get cronjob", () => {
     expect(stdout).toMatch(/^other .* suspended$/m);
   });
 
-  test.each(["get cronjob", "get cronjobs", "get cronjob --history", "get cronjob --logs train-1"])(
+  test.each(["get cronjob", "get cronjobs", "get cronjob --history"])(
     "with none is an empty list and 0: %s",
     async (line) => {
       const { exitCode, stdout } = await run(line, { operations: { cronjobs: async () => [] } });
@@ -305,7 +355,20 @@ describe("get cronjob", () => {
     expect(exitCode).toBe(0);
     expect(stdout).toMatch(/logs for run ID = train-1/);
     expect(stdout).toMatch(/of train-1/);
+    expect(await run("get cronjob --logs train-1", { operations: { jobLog } })).toMatchObject({ exitCode, stdout });
   });
+
+  test.each(["get cronjobs --limit 3", "get cronjob train --limit 3"])(
+    "says that --limit is for the history alone: %s",
+    async (line) => {
+      const { exitCode, stderr } = await run(line, views());
+      expect([exitCode, stderr]).toEqual([
+        0,
+        "--limit is inactive here: it is for the --history of a cronjob.\n",
+      ]);
+      expect((await run("get cronjob train --history --limit 3", views())).stderr).toBe("");
+    },
+  );
 
   test("warns that --history and --logs exclude each other, once, with 1", async () => {
     const { exitCode, stdout, stderr } = await run("get cronjob train --history --logs train-1", views());
@@ -319,6 +382,36 @@ describe("get cronjob", () => {
       name: "train",
       nextTimes: ["2026-11-23T20:00:00.000Z"],
     });
+  });
+});
+
+describe("records", () => {
+  const keysOf = (text: string): readonly string[][] =>
+    (JSON.parse(text) as object[]).map((record) => Object.keys(record));
+
+  test("of jobs have the same keys whatever became of them, null where nothing is known", async () => {
+    const { stdout } = await run("get cronjob train --history --output json", views());
+    const keys = keysOf(stdout);
+    expect(keys).toHaveLength(4);
+    expect(new Set(keys.map(String)).size).toBe(1);
+    const [active, skipped] = JSON.parse(stdout);
+    expect(active).toMatchObject({ id: "train-3", lateSeconds: 0.3, endedAt: null, why: null });
+    expect(skipped).toMatchObject({ id: "train-2", lateSeconds: null, startedAt: null, nextRunAt: null });
+    expect(active.request).toEqual({
+      ...{ url, branch: null, acceptHostKey: null, strict: false, group: null },
+      ...{ startedBy: "command", job: null },
+    });
+  });
+
+  test("of cronjobs have the same keys whether there was a job or not, in YAML too", async () => {
+    const { stdout } = await run("get cronjobs --output json", views());
+    const [first, other] = JSON.parse(stdout);
+    expect(Object.keys(other)).toEqual(Object.keys(first));
+    expect(Object.keys(other.request)).toEqual(Object.keys(first.request));
+    expect(first.lastJob).toMatchObject({ lateSeconds: expect.any(Number) });
+    expect(other.lastJob).toBeNull();
+    const yaml = await run("get cronjob other --output yaml", views());
+    expect(yaml.stdout).toContain("lastJob: null\n");
   });
 });
 
@@ -337,6 +430,12 @@ describe("delete cronjob", () => {
     const result = await run("delete cronjob My_Train", deleting(true, deleted));
     expect(result).toMatchObject({ exitCode: 0, stdout: "Deleted cronjob=my-train\n" });
     expect(deleted).toEqual(["my-train"]);
+  });
+
+  test("says what it has cancelled", async () => {
+    const deleteCronjob = async () => ({ found: true, cancelled: ["20261123-1"] });
+    const { stderr } = await run("delete cronjob train", { operations: { deleteCronjob } });
+    expect(stderr).toContain("Cancelled run 20261123-1 of it.\n");
   });
 
   test("says with 0 that there is none of that name", async () => {
@@ -359,7 +458,7 @@ describe("delete cronjob", () => {
 
   test("gives a record with --output", async () => {
     const { stdout } = await run("delete cronjob x --output json", deleting(true));
-    expect(JSON.parse(stdout)).toEqual({ cronjob: "x", found: true });
+    expect(JSON.parse(stdout)).toEqual({ cronjob: "x", found: true, cancelled: [] });
   });
 });
 
@@ -369,12 +468,15 @@ const existing: Cronjob = aCronjob({
   request: { url, branch: "production", strict: true, group: "prod", startedBy: "cron" },
 });
 
+const sshUrl = "git@forge.test:me/p.git";
+const privateKey = "-----BEGIN OPENSSH PRIVATE KEY-----\nx\n-----END OPENSSH PRIVATE KEY-----\n";
+
 /** `quoted` is one word, as it were in quotes. */
-async function create(options: string, quoted = "", more = "", failure?: Failure) {
+async function create(options: string, quoted = "", more = "", failure?: Failure, repository = url) {
   const created: CronjobSpec[] = [];
   const credentials: (RepositoryCredentials | undefined)[] = [];
   const files: string[] = [];
-  const result = await run(["create", "cronjob", url, ...words(options, quoted, more)], {
+  const result = await run(["create", "cronjob", repository, ...words(options, quoted, more)], {
     operations: {
       createCronjob: async (spec, given) => {
         if (failure !== undefined) throw failure;
@@ -387,7 +489,7 @@ async function create(options: string, quoted = "", more = "", failure?: Failure
       readKeyFile: async (path) => {
         if (path.endsWith("gone")) throw new Failure("usage", `Could not find key file at ${path}`);
         files.push(path);
-        return new SecretValue("a key");
+        return new SecretValue(path.endsWith(".pub") ? "ssh-ed25519 AAAA me" : privateKey);
       },
     },
   });

@@ -105,7 +105,14 @@ describe("delete deployment --async", () => {
       stdout: "Could not find workflow-job=foo\n",
     });
     const json = await run("delete deployment foo --async --output json", { operations: { deleteJob } });
-    expect(JSON.parse(json.stdout)).toEqual({ job: "foo", found: false });
+    expect(JSON.parse(json.stdout)).toEqual({ job: "foo", found: false, cancelled: [] });
+  });
+
+  test("says which job that was, and what it has cancelled", async () => {
+    const deleteIt = async () => ({ found: true, id: "async-workflow-foo", cancelled: ["20261123-1"] });
+    const { stdout, stderr } = await run("delete deployment Foo --async", { operations: { deleteJob: deleteIt } });
+    expect(stdout).toBe("Deleted workflow-job=async-workflow-foo\n");
+    expect(stderr).toContain("Cancelled run 20261123-1 of it.\n");
   });
 
   test("asks on a terminal, unless --yes", async () => {

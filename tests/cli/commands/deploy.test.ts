@@ -296,11 +296,12 @@ describe("When it is not known whether a run was accepted", () => {
 
 describe("The key of a private repository", () => {
   const sshUrl = "git@forge.test:me/my-project.git";
-  const ofFile = new SecretValue("of the file");
+  const ofFile = new SecretValue("-----BEGIN OPENSSH PRIVATE KEY-----\nof the file\n");
   const ofVariable = new SecretValue("of the variable");
   const files: Partial<CliWiring> = {
     readKeyFile: async (path) => {
       if (path === "/home/me/keys/id") return ofFile;
+      if (path === "/home/me/keys/id.pub") return new SecretValue("ssh-ed25519 AAAA me@here");
       throw new Failure("usage", `could not find key file at ${path}`);
     },
   };
@@ -325,6 +326,22 @@ describe("The key of a private repository", () => {
   test("is sent from the variable only for an address of ssh", async () => {
     const { asked, parts } = recordingServer({ environmentSshKey: () => ofVariable });
     await run(create, parts);
+    expect(asked.map(({ credentials }) => credentials)).toEqual([undefined]);
+  });
+
+  test("is refused when the file has no private key, and nothing is asked for", async () => {
+    const { asked, parts } = recordingServer(files);
+    const { exitCode, stderr } = await run(`create deployment ${sshUrl} --ssh keys/id.pub`, parts);
+    expect(exitCode).toBe(2);
+    expect(stderr).toContain("Cannot use /home/me/keys/id.pub as an ssh key: it is no private key.");
+    expect(stderr).not.toContain("AAAA");
+    expect(asked).toEqual([]);
+  });
+
+  test("is neither read nor sent for an address that is not of ssh, which is said", async () => {
+    const { asked, parts } = recordingServer(files);
+    const { stderr } = await run([...create, "--ssh", "nowhere"], parts);
+    expect(stderr).toContain(`Warning: --ssh is not used, nor is the key kept: ${url} is no ssh address.`);
     expect(asked.map(({ credentials }) => credentials)).toEqual([undefined]);
   });
 
@@ -433,14 +450,15 @@ describe("--async", () => {
           return { ...aJob, id: `async-workflow-${job.name ?? "made-up"}`, request: job.request };
         },
       },
-      wiring: { readKeyFile: async () => new SecretValue("a key") },
+      wiring: { readKeyFile: async () => new SecretValue("-----BEGIN PRIVATE KEY-----") },
     };
     return { made, parts };
   };
 
   test("leaves a job to the server, with the key, and returns with its name", async () => {
     const { made, parts } = jobs();
-    const line = `create deployment ${url} --async --async-job-name=foo --branch main --ssh=id --group=g --bodywork-image=a/b:1`;
+    const address = "git@forge.test:me/my-project.git";
+    const line = `create deployment ${address} --async --async-job-name=foo --branch main --ssh=id --group=g --bodywork-image=a/b:1`;
     const { exitCode, stdout, stderr } = await run(line, parts);
     expect(exitCode).toBe(0);
     expect(stdout).toBe("Created workflow-job=async-workflow-foo\n");
@@ -449,7 +467,7 @@ describe("--async", () => {
       {
         name: "foo",
         retries: 1,
-        request: { url, branch: "main", group: "g", startedBy: "async" },
+        request: { url: address, branch: "main", group: "g", startedBy: "async" },
         credentials: { keep: true },
       },
     ]);
@@ -495,11 +513,13 @@ describe("--bodywork-image", () => {
   });
 });
 
-test("With --quiet the result is the same, and nothing else is said", async () => {
+test("With --quiet the result is all that is said, without lines above and below it", async () => {
   const parts = server({ run: async () => aRun({ release: 1 }) });
   const loud = await run(["update", "deployment", url], parts);
   const quiet = await run(["update", "deployment", url, "--quiet"], parts);
-  expect(quiet).toEqual({ ...loud, stderr: "" });
+  const result = loud.stdout.replace(/^=.*\n/gm, "");
+  expect(loud.stdout).not.toBe(result);
+  expect(quiet).toEqual({ ...loud, stdout: result, stderr: "" });
 });
 
 describe("Ctrl-C", () => {

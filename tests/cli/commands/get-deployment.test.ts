@@ -166,6 +166,11 @@ describe("get deployment NAME SERVICE", () => {
     expect(JSON.parse(stdout)).toMatchObject({ stage: "stage_3" });
   });
 
+  test("shows None as the reason of one that serves", async () => {
+    const view = aDeployment({ services: [aService({ state: "serving", reason: undefined })] });
+    expect((await run("get deployment my-project stage_3", having([view]))).stdout).toMatch(/^reason +None$/m);
+  });
+
   test("says with 0 that there is no such service", async () => {
     const parts = having([aDeployment()]);
     expect(await run(["get", "deployment", "my-project", "no\x07"], parts)).toMatchObject({
@@ -215,8 +220,8 @@ describe("get deployments --async", () => {
       ["succeeded", "True"],
       ["failed", "False"],
       ["status", "succeeded"],
-      ["due_time", "2026-11-23 19:05:12+00:00"],
-      ["late_by", "0.3s"],
+      ["git_url", "https://forge.test/me/my-project"],
+      ["git_branch", "default"],
       ["duration", "7.7s"],
       ["runs", "20261123-190512000-k3f9"],
     ]);
@@ -224,10 +229,18 @@ describe("get deployments --async", () => {
     expect(stdout).toMatch(/^next_run_time +2026-11-23 19:05:42\+00:00$/m);
   });
 
+  test("gives records with the same keys, null where nothing is known", async () => {
+    const { stdout } = await run("get deployments --async --output json", { operations: { jobs } });
+    const records: readonly object[] = JSON.parse(stdout);
+    expect(records.length).toBeGreaterThan(1);
+    expect(new Set(records.map((record) => String(Object.keys(record)))).size).toBe(1);
+    for (const record of records) expect(record).toMatchObject({ cronjob: null, lateSeconds: null });
+  });
+
   test("shows one job by its name, with the prefix or without", async () => {
-    for (const name of ["nightly", "async-workflow-nightly"]) {
+    for (const name of ["nightly", "async-workflow-nightly", "Nightly", "Async_Workflow_Nightly"]) {
       const { stdout } = await run(`get deployment ${name} --async --output json`, { operations: { jobs } });
-      expect(JSON.parse(stdout)).toEqual([JSON.parse(JSON.stringify(nightly))]);
+      expect(JSON.parse(stdout)).toMatchObject([JSON.parse(JSON.stringify(nightly))]);
     }
     const none = await run("get deployment nope --async", { operations: { jobs } });
     expect(none).toMatchObject({ exitCode: 0, stdout: "No workflow-jobs found\n" });
@@ -243,7 +256,7 @@ describe("get deployments --async", () => {
   );
   async function* jobLog(id: string) {
     if (id !== "async-workflow-nightly")
-      throw new Failure("not-found", "There is no such run.", { hint: "List them." });
+      throw new Failure("not-found", "Cannot find run ID = nope: there is no such run.", { hint: "List them." });
     yield* story;
   }
 
@@ -264,6 +277,11 @@ describe("get deployments --async", () => {
       "run succeeded",
     ]);
     expect(stdout).not.toContain("ERROR");
+  });
+
+  test("prints the log of a job also with --quiet, for it is what was asked for", async () => {
+    const line = "get deployment --async --quiet --logs=async-workflow-nightly";
+    expect((await run(line, { operations: { jobLog } })).stdout).toContain("train | trained\n");
   });
 
   test("draws nothing over it on a terminal", async () => {
@@ -296,8 +314,8 @@ describe("get deployments --async", () => {
     const { exitCode, stdout, stderr } = await run("get deployment --async --logs nope", {
       operations: { jobLog },
     });
-    expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: "Cannot find run ID = nope\n" });
-    expect(stderr).toBe("There is no such run.\n  Hint: List them.\n");
+    expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: "Cannot find run ID = nope: there is no such run.\n" });
+    expect(stderr).toBe("Hint: List them.\n");
     const json = await run("get deployment --async --logs nope --output json", { operations: { jobLog } });
     expect(json.exitCode).toBe(1);
     expect(json.stdout).not.toContain("run ID =");

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { Failure } from "../../../src/core/failure.ts";
 import type { Run } from "../../../src/core/run-state.ts";
-import { aRun, aStage } from "../support/records.ts";
+import { aDeployment, aRun, aStage } from "../support/records.ts";
 import { type Parts, run } from "../support/terminal.ts";
 
 const id = "20261123-190512000-k3f9";
@@ -18,8 +18,8 @@ describe("get runs", () => {
         .map((line) => line.split(/ {2,}/)),
     ).toEqual([
       ["Run", "Deployment", "Status", "Release", "Branch", "Commit", "Created", "Duration", "Reason"],
-      [id, "my-project", "succeeded", "3", "main", "1234567", "2026-11-23 19:05:12", "7.9s"],
-      ["20261124-0", "my-project", "failed", "main", "1234567", "2026-11-23 19:05:12", "7.9s", "exit 3"],
+      [id, "my-project", "succeeded", "3", "main", "1234567", "2026-11-23 19:05:12+00:00", "7.9s"],
+      ["20261124-0", "my-project", "failed", "main", "1234567", "2026-11-23 19:05:12+00:00", "7.9s", "exit 3"],
     ]);
   });
 
@@ -40,6 +40,7 @@ describe("get runs", () => {
         asked.push(filter);
         return [];
       },
+      deployments: async () => [aDeployment()],
     };
     await run("get runs", { operations });
     await run("get runs my-project --limit 3", { operations });
@@ -69,12 +70,26 @@ describe("get runs", () => {
   });
 });
 
+describe("get runs NAME", () => {
+  test("of a deployment that is not there is told which there are, on standard error", async () => {
+    const { exitCode, stdout, stderr } = await run("get runs my-projct", having([], ["my-project", "other"]));
+    expect([exitCode, stdout]).toEqual([0, "No runs found\n"]);
+    expect(stderr).toBe("There is no deployment my-projct. Deployments here: my-project, other.\n");
+    expect((await run("get runs x", having([]))).stderr).toContain("There are no deployments.\n");
+  });
+
+  test("of a deployment whose runs are gone tells nothing more", async () => {
+    const { exitCode, stderr } = await run("get runs my-project", having([], ["my-project"]));
+    expect([exitCode, stderr]).toEqual([0, ""]);
+  });
+});
+
 describe("get run ID", () => {
   test("shows everything that is recorded of it", async () => {
     const { exitCode, stdout } = await run(`get run ${id}`, having([aRun()]));
     expect(exitCode).toBe(0);
     expect(stdout).toMatch(/^git_commit_hash +1234567890abcdef1234567890abcdef12345678$/m);
-    expect(stdout).toMatch(/^commit +Train again \(Ada, 2026-11-23 18:00:00\)$/m);
+    expect(stdout).toMatch(/^commit +Train again \(Ada, 2026-11-23 18:00:00\+00:00\)$/m);
     expect(stdout).toMatch(/^duration +7\.9s$/m);
     expect(stdout).toMatch(/^train +succeeded +3\.2s +1 +reused/m);
   });
@@ -131,9 +146,10 @@ describe("get run ID", () => {
   });
 });
 
-function having(runs: readonly Run[]): Parts {
+function having(runs: readonly Run[], deployments: readonly string[] = []): Parts {
   return {
     operations: {
+      deployments: async () => deployments.map((name) => aDeployment({ name })),
       runs: async ({ deployment }) =>
         runs.filter((one) => deployment === undefined || one.deployment === deployment),
       run: async (word) => {

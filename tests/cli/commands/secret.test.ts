@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 
@@ -112,6 +112,32 @@ describe("create and update secret", () => {
     expect(noGroup.stderr).toContain("Missing option '--group'.");
   });
 
+  test("are wrong usage with an empty group", async () => {
+    const { bodywork } = machine();
+    for (const verb of ["create", "update"]) {
+      const { exitCode, stderr } = await bodywork([verb, "secret", "x", "--group", "", "--data", "A=1"]);
+      expect(exitCode).toBe(2);
+      expect(stderr).toContain("Error: Invalid value for '--group': it is empty.\n");
+    }
+  });
+
+  test("warn of a variable that no stage may have", async () => {
+    const { bodywork, values } = machine();
+    const created = await bodywork("create secret x --group dev --data PATH=1 PATHS=2");
+    expect(created.exitCode).toBe(0);
+    expect(created.stderr).toContain("Warning: No stage can have PATH: a deployment");
+    expect(created.stderr).not.toContain("PATHS:");
+    expect(values("dev", "x")).toEqual({ PATH: "1", PATHS: "2" });
+    const key = await bodywork("create secret ssh --group dev --data BODYWORK_GIT_SSH_PRIVATE_KEY=1");
+    expect(key.stderr).not.toContain("No stage can have");
+  });
+
+  test("say which secret of which group they refuse", async () => {
+    const { bodywork } = machine();
+    const refused = await bodywork("create secret x --group dev --data 1A=1");
+    expect(refused).toMatchObject({ exitCode: 1, stdout: "Cannot create secret=x in group=dev.\n" });
+  });
+
   test("refuse one that exists, and one that does not, with 1 and the original's words", async () => {
     const { bodywork, secrets, values } = machine();
     secrets.set("dev", "db", { A: "1" });
@@ -138,7 +164,7 @@ describe("create and update secret", () => {
       [`K=${folder}`, "it is a folder"],
       [`K=${write("bytes", Buffer.of(0xff, 0xfe))}`, "it is no text in UTF-8"],
       [`K=${write("big", "x".repeat(1024 * 1024 + 1))}`, "it is bigger than 1048576 bytes"],
-      [`K=${write("empty", "")}`, "Cannot create a secret."],
+      [`K=${write("empty", "")}`, "Cannot create secret=other in group=dev."],
     ];
     for (const [argument, message] of cases) {
       const refused = await bodywork([
@@ -331,11 +357,36 @@ describe("secret export and import", () => {
       ["secret", "import", "-", "--passphrase-file", passphrase, "--output", "json"],
       { input: exported.stdout },
     );
-    expect(JSON.parse(imported.stdout)).toEqual([
-      { group: "prod", name: "db", keys: ["PASSWORD", "USERNAME"] },
-      { group: "prod", name: "api", keys: ["TOKEN"] },
-    ]);
+    expect(JSON.parse(imported.stdout)).toEqual({
+      file: "-",
+      secrets: [
+        { group: "prod", name: "db", keys: ["PASSWORD", "USERNAME"] },
+        { group: "prod", name: "api", keys: ["TOKEN"] },
+      ],
+    });
     expect(to.secrets.secrets({ group: "dev" })).toEqual([]);
+  });
+
+  test("name the file, or standard input, and make no folder for it", async () => {
+    const { from, to, folder } = await machines(openFiles);
+    const passphrase = join(folder, "passphrase");
+    writeFileSync(passphrase, "correct horse\n");
+    const opened = ["--passphrase-file", passphrase];
+    const file = join(folder, "secrets.age");
+    const exported = await from.bodywork(["secret", "export", file, ...opened, "--output", "json"]);
+    expect(JSON.parse(exported.stdout)).toMatchObject({ file, secrets: { length: 3 } });
+    const input = readFileSync(file, "utf8");
+    const imported = await to.bodywork(["secret", "import", "-", ...opened], { input });
+    expect(imported.stdout).toBe("Imported 3 secrets from standard input\n");
+    const again = await to.bodywork(["secret", "import", "-", ...opened], { input });
+    expect(again.stdout).toContain("Cannot import the secrets of standard input: some are there already");
+    const nowhere = join(folder, "no", "secrets.age");
+    const refused = await from.bodywork(["secret", "export", nowhere, ...opened]);
+    expect(refused).toMatchObject({
+      exitCode: 1,
+      stdout: `Cannot write ${nowhere}: there is no folder ${join(folder, "no")}.\n`,
+    });
+    expect(existsSync(join(folder, "no"))).toBe(false);
   });
 
   test("ask for a passphrase on a terminal, twice for a new file", async () => {

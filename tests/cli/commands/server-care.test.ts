@@ -3,7 +3,14 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { Failure } from "../../../src/core/failure.ts";
 import { SecretValue } from "../../../src/core/secret-value.ts";
-import type { NewToken, ServerAdmin, WantedLogin, WantedUnit } from "../../../src/operations/server-admin.ts";
+import { createRemoteMachine } from "../../../src/http/remote-server.ts";
+import type {
+  NewToken,
+  ServerAdmin,
+  ServerMachine,
+  WantedLogin,
+  WantedUnit,
+} from "../../../src/operations/server-admin.ts";
 import type { AccessToken } from "../../../src/ports/access-store.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 import { type Parts, run, startOfTime, type TerminalOptions } from "../support/terminal.ts";
@@ -35,7 +42,7 @@ describe("server token", () => {
     const { exitCode, stdout, stderr } = await run("server token create ci", creating);
     expect([exitCode, stdout]).toEqual([0, "bw_secret\n"]);
     expect(stderr).toContain(
-      "Token 1f0c93ab of deploy expires 2026-11-23 19:05:13. It is not shown again:\n",
+      "Token 1f0c93ab of deploy expires 2026-11-23 19:05:13+00:00. It is not shown again:\n",
     );
     expect(stderr).not.toContain("bw_secret");
     const json = await run("server token create ci --output json", creating);
@@ -68,10 +75,11 @@ describe("server token", () => {
     const { stdout } = await run("server token list", admin({ tokens: async () => [token, expired, never] }));
     const rows = stdout.split("\n").slice(1, 4);
     expect(rows.map((row) => row.split(/ {2,}/).slice(-2))).toEqual([
-      ["2026-11-23 19:05:13", "never"],
-      ["2026-11-20 00:00:00 (expired)", "never"],
-      ["never", "2026-11-22 01:02:03"],
+      ["2026-11-23 19:05:13+00:00", "never"],
+      ["2026-11-20 00:00:00+00:00 (expired)", "never"],
+      ["never", "2026-11-22 01:02:03+00:00"],
     ]);
+    expect(stdout.split("\n")[0]).toMatch(/Expires +Last Used$/);
     const none = await run("server token list", admin({ tokens: async () => [] }));
     expect(none).toMatchObject({ exitCode: 0, stdout: "No tokens found\n" });
   });
@@ -100,7 +108,7 @@ describe("server", () => {
       },
     });
     expect((await run("server audit", parts)).stdout.split("\n")[1]?.split(/ {2,}/)).toEqual([
-      ...["2026-11-23 12:00:00", "ci", "::1", "deploy", "x", "done"],
+      ...["2026-11-23 12:00:00+00:00", "ci", "::1", "deploy", "x", "done"],
     ]);
     expect((await run("server audit --limit 0", parts)).stdout).toBe("No entries found\n");
     expect(asked).toEqual([100, 0]);
@@ -124,7 +132,12 @@ describe("server", () => {
       stderr: expect.stringContaining(`There is a file ${file} already.`),
     });
     expect(readFileSync(file, "utf8")).toBe("mine");
-    expect((await run(["server", "backup", join(folder, "no", "b.db")], backing)).exitCode).toBe(2);
+    const nowhere = join(folder, "no", "b.db");
+    expect(await run(["server", "backup", nowhere], backing)).toMatchObject({
+      exitCode: 2,
+      stderr: expect.stringContaining(`Cannot write ${nowhere}: there is no folder ${join(folder, "no")}.\n`),
+    });
+    expect(existsSync(join(folder, "no"))).toBe(false);
   });
 
   test("a backup that is cut is no file", async () => {
@@ -139,41 +152,78 @@ describe("server", () => {
     expect(existsSync(file)).toBe(false);
   });
 
+  const restoring = (done: string[], machine: Partial<ServerMachine> = {}): Parts => ({
+    server: {
+      async stop({ services }) {
+        done.push(`stop ${services}`);
+        return {} as never;
+      },
+    },
+    wiring: {
+      serverMachine: async () => ({
+        installUnit: () => Promise.reject(new Error("not asked for")),
+        inspectBackup: async () => ({ missingKeys: [] }),
+        async restore(backup) {
+          done.push(`restore ${backup}`);
+          return { replaced: undefined };
+        },
+        ...machine,
+      }),
+    },
+  });
+
   test("restore stops the server first, and only when it is meant", async () => {
     const done: string[] = [];
-    const parts = (replaced: string | undefined): Parts => ({
-      server: {
-        async stop({ services }) {
-          done.push(`stop ${services}`);
-          return {} as never;
-        },
-      },
-      wiring: {
-        serverMachine: async () => ({
-          installUnit: () => Promise.reject(new Error("not asked for")),
-          async restore(backup) {
-            done.push(`restore ${backup}`);
-            return { replaced };
-          },
-        }),
-      },
-    });
-    const restore = (line: string, options: TerminalOptions = {}, replaced?: string) =>
-      run(`server restore a.db ${line}`, parts(replaced), options);
+    const restore = (line: string, options: TerminalOptions = {}) =>
+      run(`server restore a.db ${line}`, restoring(done), options);
     expect((await restore("")).exitCode).toBe(2);
     expect((await restore("", { answers: ["n"] })).exitCode).toBe(1);
     expect(done).toEqual([]);
-    const yes = await restore("--yes", {}, "/h/store.db.replaced");
+    const yes = await restore("--yes");
     expect(yes).toMatchObject({ exitCode: 0, stdout: "Restored from /home/me/a.db\n" });
-    expect(yes.stderr).toContain("kept in /h/store.db.replaced");
     expect((await restore("", { answers: ["y"] })).exitCode).toBe(0);
     expect(done).toEqual(Array(2).fill(["stop false", "restore /home/me/a.db"]).flat());
+    const kept = { restore: async () => ({ replaced: "/h/store.db.replaced" }) };
+    const { stderr } = await run("server restore a.db --yes", restoring([], kept));
+    expect(stderr).toContain("kept in /h/store.db.replaced");
   });
 
-  test("rotate-key says how many it sealed", async () => {
+  test("restore says before it does anything that secrets of the backup can't be read with the keys there are", async () => {
+    const done: string[] = [];
+    const parts = restoring(done, { inspectBackup: async () => ({ missingKeys: ["0badcafe"] }) });
+    const refused = await run("server restore a.db", parts, { answers: ["n"] });
+    expect(refused.exitCode).toBe(1);
+    expect(refused.stderr).toContain(
+      "Warning: The secrets in /home/me/a.db can't be read here: they were sealed with the master key 0badcafe,",
+    );
+    expect(refused.stderr).toContain("as keys/master.key.0badcafe in the home folder");
+    expect(done).toEqual([]);
+    expect((await run("server restore a.db --yes", parts)).stderr).toContain("master key 0badcafe");
+    expect(done).toHaveLength(2);
+  });
+
+  test("a backup that can't be restored stops no server, here or on another machine", async () => {
+    const done: string[] = [];
+    const damaged = { inspectBackup: () => Promise.reject(new Failure("store-damaged", "It is no backup.")) };
+    expect(await run("server restore a.db --yes", restoring(done, damaged))).toMatchObject({
+      exitCode: 1,
+      stderr: expect.stringContaining("It is no backup."),
+    });
+    const remote = restoring(done, createRemoteMachine("https://bodywork.test"));
+    expect(await run("server restore a.db --yes", remote)).toMatchObject({
+      exitCode: 2,
+      stderr: expect.stringContaining("is on another machine: it is restored there."),
+    });
+    expect(done).toEqual([]);
+  });
+
+  test("rotate-key says how many it sealed, and where the former key is kept", async () => {
+    const formerKeyFile = "/h/keys/master.key.0badcafe";
     const rotated = (secrets: number) =>
-      run("server rotate-key", admin({ rotateKey: async () => ({ secrets }) }));
-    expect((await rotated(1)).stdout).toBe("Sealed 1 version of secrets with a new key.\n");
+      run("server rotate-key", admin({ rotateKey: async () => ({ secrets, formerKeyFile }) }));
+    const one = await rotated(1);
+    expect(one.stdout).toBe("Sealed 1 version of secrets with a new key.\n");
+    expect(one.stderr).toContain(`The former key is kept in ${formerKeyFile}, for backups from before.`);
     expect((await rotated(12)).stdout).toBe("Sealed 12 versions of secrets with a new key.\n");
   });
 
@@ -183,6 +233,7 @@ describe("server", () => {
       wiring: {
         serverMachine: async () => ({
           restore: () => Promise.reject(new Error("not asked for")),
+          inspectBackup: () => Promise.reject(new Error("not asked for")),
           async installUnit(wanted) {
             asked.push(wanted);
             return { file: "/u/bodywork.service", text: "[Unit]\n", written: !wanted.printOnly };

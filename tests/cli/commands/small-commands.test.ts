@@ -32,7 +32,7 @@ describe("server", () => {
     const { exitCode, stdout } = await run("server status", { server: { status: async () => status } });
     expect(exitCode).toBe(0);
     expect(stdout).toMatch(/^running +True$/m);
-    expect(stdout).toMatch(/^started +2026-11-23 19:05:12$/m);
+    expect(stdout).toMatch(/^started +2026-11-23 19:05:12\+00:00$/m);
     const stopped: ServerStatus = {
       ...{ running: false, pid: undefined, version: undefined, home: "/h", api: undefined },
       ...{ ingress: undefined, ingressRunning: false, startedAt: undefined },
@@ -91,7 +91,7 @@ describe("env", () => {
   test("list shows the environments", async () => {
     const { stdout } = await run("env list", { operations: { environments: async () => [environment] } });
     expect(stdout.split("\n")[1]?.split(/ {2,}/)).toEqual([
-      ...["abababababab", "3.11.7", "2", "3.0 MiB", "2026-11-23 19:05:12", "2026-11-24 19:05:12"],
+      ...["abababababab", "3.11.7", "2", "3.0 MiB", "2026-11-23 19:05:12+00:00", "2026-11-24 19:05:12+00:00"],
     ]);
     const none = await run("env list", { operations: { environments: async () => [] } });
     expect(none).toMatchObject({ exitCode: 0, stdout: "No environments found\n" });
@@ -127,6 +127,12 @@ describe("debug", () => {
     expect(await runCli(["debug", "3"], terminal.io, testWiring())).toBe(0);
     expect(terminal.stdout()).toBe("sleeping for 3s\n");
     expect(terminal.io.now() - startOfTime).toBe(3_000);
+  });
+
+  test("does not sleep for less than no time", async () => {
+    const { exitCode, stdout, stderr } = await run("debug -- -1");
+    expect([exitCode, stdout]).toEqual([2, ""]);
+    expect(stderr).toContain("Invalid value for 'SECONDS': '-1' is less than 0.");
   });
 
   test("sleeps ten minutes when it is told nothing", async () => {

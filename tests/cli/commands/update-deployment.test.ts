@@ -14,7 +14,7 @@ test("update deployment takes the options of create: branch, key, job and retrie
           return aJob({ id: "async-workflow-foo" });
         },
       },
-      wiring: { readKeyFile: async (path) => new SecretValue(`text of ${path}`) },
+      wiring: { readKeyFile: async (path) => new SecretValue(`-----BEGIN PRIVATE KEY----- of ${path}`) },
     },
   );
   expect({ exitCode, stdout }).toEqual({ exitCode: 0, stdout: "Created workflow-job=async-workflow-foo\n" });
@@ -26,7 +26,7 @@ test("update deployment takes the options of create: branch, key, job and retrie
         request: expect.objectContaining({ url: "git@forge.test:me/p", branch: "main" }),
       },
       keep: true,
-      key: "text of /home/me/key",
+      key: "-----BEGIN PRIVATE KEY----- of /home/me/key",
     },
   ]);
 });

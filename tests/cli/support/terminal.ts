@@ -114,6 +114,7 @@ export function testWiring({ operations = {}, server = {}, wiring = {} }: Parts 
     use: missing("use"),
     engineNotice: async () => ({ engine: "local", why: "no kubeconfig on this machine" }),
     elsewhere: async () => undefined,
+    shownInstead: async () => undefined,
     operations: async () => ({
       deploy: missing("deploy"),
       followRun: missing("followRun"),

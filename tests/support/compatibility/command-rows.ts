@@ -290,7 +290,7 @@ export const commandSections: readonly CompatibilitySection[] = [
       changed(
         "`Cannot create workflow-job=NAME as it already exists`, 0",
         refusedBy1,
-        shown.deploy("exits with 1 when there is a job of that name already"),
+        shown.deploy("exits with 1 when there is a job of that name already, and says so on standard output"),
       ),
       kept(
         "`get deployment --namespace`",

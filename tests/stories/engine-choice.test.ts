@@ -1,0 +1,52 @@
+import { expect, test } from "vitest";
+import { bodywork } from "../support/bodywork.ts";
+
+const looks = [
+  ["get", "deployments"],
+  ["get", "runs"],
+  ["get", "cronjobs"],
+  ["get", "secrets"],
+] as const;
+
+test("what contradicts itself, or names an engine that does not exist, is refused by every command", async () => {
+  const docker = bodywork({ BODYWORK_ENGINE: "docker" });
+  const both = ["--engine", "local", "--server", "https://server.test"];
+  for (const [tool, more, why] of [
+    [docker, [], 'BODYWORK_ENGINE is "docker"'],
+    [bodywork(), both, "--engine is local, and --server is https://server.test"],
+  ] as const) {
+    const commands = [...looks, ["create", "deployment", "file:///gone"], ["server", "status"]];
+    const all = await Promise.all(commands.map((words) => tool.run(...words, ...more)));
+    for (const { exitCode, stdout, stderr } of all) {
+      expect(stderr).toContain(`Cannot choose an engine: ${why}.`);
+      expect([exitCode, stdout]).toEqual([1, ""]);
+    }
+  }
+  // What is refused for the variable would keep its server from being stopped.
+  docker.run = bodywork().run;
+}, 120_000);
+
+test.each([
+  ["--engine kubernetes", {}, ["--engine", "kubernetes"], "kubernetes is chosen (--engine is kubernetes)"],
+  ["in a cluster", { KUBERNETES_SERVICE_HOST: "10.0.0.1" }, [], "kubernetes is chosen"],
+  ["with a KUBECONFIG that is not there", { KUBECONFIG: "/gone/config" }, [], "none could be chosen"],
+  ["in a CI job", { CI: "true" }, [], "none could be chosen: this is a CI job"],
+])(
+  "who looks %s is told that it is this machine's own engine that is shown",
+  async (_how, set, more, why) => {
+    const tool = bodywork(set);
+    const all = await Promise.all(looks.map((words) => tool.run(...words, ...more)));
+    for (const { exitCode, stderr } of all) {
+      expect(exitCode).toBe(0);
+      expect(stderr).toContain("Shown is this machine's own engine");
+      expect(stderr).toContain(why);
+      expect(stderr).not.toContain("Not shown");
+    }
+  },
+  120_000,
+);
+
+test("CI=false is no CI job", async () => {
+  const { exitCode, stderr } = await bodywork({ CI: "false" }).run("get", "deployments");
+  expect([exitCode, stderr]).toEqual([0, ""]);
+}, 60_000);
