@@ -101,7 +101,8 @@ test("what the user has said wrong is told from what could not be found", () => 
     { variable: "local", serverVariable: "https://s" },
     { variable: "docker" },
   ];
-  for (const facts of mistakes) expect(chooseEngine({ ...nothing, ...facts })).toMatchObject({ mistake: true });
+  for (const facts of mistakes)
+    expect(chooseEngine({ ...nothing, ...facts })).toMatchObject({ mistake: true });
   for (const facts of [{ ci: true }, { kubeconfigVariable: "/gone" }]) {
     const choice = chooseEngine({ ...nothing, ...facts });
     expect(choice.engine).toBe("none");

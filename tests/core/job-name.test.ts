@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { asyncJobId, meantJobId, madeUpJobId } from "../../src/core/job-name.ts";
+import { asyncJobId, madeUpJobId, meantJobId } from "../../src/core/job-name.ts";
 import { kubernetesNameProblem } from "../../src/core/naming.ts";
 
 test("a name is sanitised as everywhere, written in small letters, and gets the original's prefix", () => {
@@ -8,7 +8,13 @@ test("a name is sanitised as everywhere, written in small letters, and gets the 
 });
 
 test("a job is meant by its name or its id, however they are written", () => {
-  for (const written of ["my-job-2", "My_Job 2", " MY_JOB-2", "async-workflow-my-job-2", "Async_Workflow_My_Job_2"]) {
+  for (const written of [
+    "my-job-2",
+    "My_Job 2",
+    " MY_JOB-2",
+    "async-workflow-my-job-2",
+    "Async_Workflow_My_Job_2",
+  ]) {
     expect(meantJobId(written), written).toBe("async-workflow-my-job-2");
   }
 });

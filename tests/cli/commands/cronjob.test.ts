@@ -355,7 +355,10 @@ describe("get cronjob", () => {
     expect(exitCode).toBe(0);
     expect(stdout).toMatch(/logs for run ID = train-1/);
     expect(stdout).toMatch(/of train-1/);
-    expect(await run("get cronjob --logs train-1", { operations: { jobLog } })).toMatchObject({ exitCode, stdout });
+    expect(await run("get cronjob --logs train-1", { operations: { jobLog } })).toMatchObject({
+      exitCode,
+      stdout,
+    });
   });
 
   test.each(["get cronjobs --limit 3", "get cronjob train --limit 3"])(

@@ -110,7 +110,9 @@ describe("delete deployment --async", () => {
 
   test("says which job that was, and what it has cancelled", async () => {
     const deleteIt = async () => ({ found: true, id: "async-workflow-foo", cancelled: ["20261123-1"] });
-    const { stdout, stderr } = await run("delete deployment Foo --async", { operations: { deleteJob: deleteIt } });
+    const { stdout, stderr } = await run("delete deployment Foo --async", {
+      operations: { deleteJob: deleteIt },
+    });
     expect(stdout).toBe("Deleted workflow-job=async-workflow-foo\n");
     expect(stderr).toContain("Cancelled run 20261123-1 of it.\n");
   });

@@ -168,7 +168,9 @@ describe("get deployment NAME SERVICE", () => {
 
   test("shows None as the reason of one that serves", async () => {
     const view = aDeployment({ services: [aService({ state: "serving", reason: undefined })] });
-    expect((await run("get deployment my-project stage_3", having([view]))).stdout).toMatch(/^reason +None$/m);
+    expect((await run("get deployment my-project stage_3", having([view]))).stdout).toMatch(
+      /^reason +None$/m,
+    );
   });
 
   test("says with 0 that there is no such service", async () => {
@@ -256,7 +258,9 @@ describe("get deployments --async", () => {
   );
   async function* jobLog(id: string) {
     if (id !== "async-workflow-nightly")
-      throw new Failure("not-found", "Cannot find run ID = nope: there is no such run.", { hint: "List them." });
+      throw new Failure("not-found", "Cannot find run ID = nope: there is no such run.", {
+        hint: "List them.",
+      });
     yield* story;
   }
 
@@ -314,7 +318,10 @@ describe("get deployments --async", () => {
     const { exitCode, stdout, stderr } = await run("get deployment --async --logs nope", {
       operations: { jobLog },
     });
-    expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: "Cannot find run ID = nope: there is no such run.\n" });
+    expect({ exitCode, stdout }).toEqual({
+      exitCode: 1,
+      stdout: "Cannot find run ID = nope: there is no such run.\n",
+    });
     expect(stderr).toBe("Hint: List them.\n");
     const json = await run("get deployment --async --logs nope --output json", { operations: { jobLog } });
     expect(json.exitCode).toBe(1);

@@ -19,7 +19,16 @@ describe("get runs", () => {
     ).toEqual([
       ["Run", "Deployment", "Status", "Release", "Branch", "Commit", "Created", "Duration", "Reason"],
       [id, "my-project", "succeeded", "3", "main", "1234567", "2026-11-23 19:05:12+00:00", "7.9s"],
-      ["20261124-0", "my-project", "failed", "main", "1234567", "2026-11-23 19:05:12+00:00", "7.9s", "exit 3"],
+      [
+        "20261124-0",
+        "my-project",
+        "failed",
+        "main",
+        "1234567",
+        "2026-11-23 19:05:12+00:00",
+        "7.9s",
+        "exit 3",
+      ],
     ]);
   });
 
