@@ -114,6 +114,7 @@ export async function createServerParts(wiring: ServerWiring): Promise<ServerPar
       secretReader: store,
       clock: systemClock,
       maxParallelRuns: settings.max_parallel_runs,
+      maxUnfinishedRuns: 1_000,
       maxParallelStages: settings.max_parallel_stages ?? Math.max(8, 2 * availableParallelism()),
     },
     createRunFeed(store, logs, systemClock.now),

@@ -142,7 +142,8 @@ export interface Views {
   run(id: string): Promise<Run>;
   /**
    * Logs of a deployment: of one stage or of all, of one run, or of the newest run that has some (of its batch stages
-   * only, beside the live services, when it is finished). With `follow`, the first log is waited for while a run goes on.
+   * only, beside the live services, when it is finished). With `follow`, the first log is waited for while a run goes
+   * on, and it ends when none is written any more and none may come.
    * Fails: not-found (naming what there is).
    */
   logs(request: LogsRequest, signal?: AbortSignal): AsyncIterable<LogText>;

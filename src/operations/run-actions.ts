@@ -45,6 +45,8 @@ export type SharedParts = Omit<RunParts, "takeTurn" | "access">;
 export interface RunActionParts extends SharedParts {
   /** Runs that are carried out at once; those that wait for their turn do not count. */
   readonly maxParallelRuns: number;
+  /** Beyond which no run is accepted from outside: each has its place in memory. */
+  readonly maxUnfinishedRuns: number;
 }
 
 /** Milliseconds until a run whose record can't be written (a full disk) is gone on with. */
@@ -70,6 +72,11 @@ export function createRunActions(parts: RunActionParts, feed: RunFeed): RunActio
       parts.source.check(request.url);
       const accepted = runOfKey(request);
       if (accepted !== undefined) return { runId: accepted.id };
+      if (carriedOut.size >= parts.maxUnfinishedRuns) {
+        throw new Failure("too-many-requests", `Cannot accept the run: ${carriedOut.size} are unfinished.`, {
+          hint: "Wait until some have ended: bodywork get runs",
+        });
+      }
       const id = newRunId(clock.now());
       begin({ id, request: forRecord(request), access: accessOf(request, credentials) });
       return { runId: id };

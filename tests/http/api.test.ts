@@ -61,8 +61,8 @@ const calls: readonly (readonly [
   ["secrets", (to) => to.secrets({ group: "prod", name: "db" }), [{ group: "prod", name: "db" }]],
   ["cronjobs", (to) => to.cronjobs({ name: "nightly" }), [{ name: "nightly" }]],
   ["jobs", (to) => to.jobs({ cronjob: null, limit: 3 }), [{ cronjob: null, limit: 3 }]],
-  ["jobs", (to) => to.jobs({ cronjob: "nightly" }), [{ cronjob: "nightly", limit: undefined }]],
-  ["jobs", (to) => to.jobs({}), [{ cronjob: undefined, limit: undefined }]],
+  ["jobs", (to) => to.jobs({ cronjob: "nightly" }), [{ cronjob: "nightly", limit: 1_000 }]],
+  ["jobs", (to) => to.jobs({}), [{ cronjob: undefined, limit: 1_000 }]],
 ];
 
 test.each(calls)("%s arrives as it was called, and its answer comes back", async (name, call, expected) => {

@@ -1,7 +1,9 @@
 import { chmodSync, chownSync, statSync, writeFileSync } from "node:fs";
 import { createServer, type RequestListener } from "node:http";
+import { createServer as createTcpServer } from "node:net";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import type { Failure } from "../../src/core/failure.ts";
 import { SecretValue } from "../../src/core/secret-value.ts";
 import { createClient } from "../../src/http/client.ts";
 import { createLogins, readLogin } from "../../src/http/login-file.ts";
@@ -178,6 +180,31 @@ test("what is no Bodywork server is told so, and a redirect is never followed", 
   const local = `http://127.0.0.1:${await serving(answers[0] as RequestListener)}`;
   await expect(createClient({ api: local, token: "t" }).runs({})).rejects.toMatchObject({ name: "Failure" });
   expect(asked).toHaveLength(answers.length + 1);
+});
+
+test("a server that speaks no TLS is told so, whatever else its port says", async () => {
+  for (const answer of [
+    createServer(),
+    createTcpServer((socket) => socket.on("error", () => {}).end("SSH-2.0-x\r\n")),
+  ]) {
+    const api = `https://127.0.0.1:${await listening(answer)}`;
+    await expect(createClient({ api, token: "t", version }).runs({}), api).rejects.toMatchObject({
+      message: `Cannot reach the Bodywork server at ${api}: what answers there does not speak TLS.`,
+      hint: "Use http:// for a server without TLS, or check the port.",
+    });
+  }
+});
+
+test("where nobody answers, the hint is about the machine that was asked", async () => {
+  const hintOf = async (api: string) =>
+    createClient({ api, token: "t", version })
+      .runs({})
+      .catch((error: unknown) => (error as Failure).hint);
+  expect(await hintOf("https://gone.invalid")).toBe("Check the address, and whether the server runs there.");
+  const closed = createServer();
+  const port = await listening(closed);
+  await new Promise((resolve) => closed.close(resolve));
+  expect(await hintOf(`http://127.0.0.1:${port}`)).toContain("bodywork server status");
 });
 
 test("a server below a path is reached there", async () => {

@@ -105,6 +105,20 @@ function projects(the: World, count: number): readonly string[] {
   });
 }
 
+test("when there are as many unfinished runs as may be, no other is accepted until one has ended", async () => {
+  const the = world();
+  the.machine.behaviours.set("a", { does: "hang" });
+  const server = serverOf(the, { maxParallelRuns: 1, maxUnfinishedRuns: 5 });
+  const [url] = projects(the, 1);
+  const ids: string[] = [];
+  for (let number = 0; number < 5; number++) ids.push(await server.deploy(url, { startedBy: "cron" }));
+  await expect(server.deploy(url)).rejects.toMatchObject({ code: "too-many-requests" });
+  await server.actions.cancelRun(ids.at(-1) ?? "", "to make room");
+  await server.finished(ids.at(-1) ?? "");
+  expect(await server.deploy(url)).toMatch(/^\d/);
+  await server.actions.cancelAll("the test is over");
+});
+
 test("no more runs are carried out at once than the setting says; the others are on record, and say what they wait for", async () => {
   const the = world();
   the.machine.behaviours.set("a", { does: "wait" });

@@ -72,6 +72,7 @@ export const projectUrl = "https://forge.test/me/project";
 export interface ServerOptions {
   readonly maxParallelStages?: number;
   readonly maxParallelRuns?: number;
+  readonly maxUnfinishedRuns?: number;
   /** Between the operations and the real store. */
   readonly wrapStore?: (store: Store) => Store;
   readonly parts?: Partial<SharedParts>;
@@ -83,7 +84,7 @@ export function serverOf(of: World, options: ServerOptions = {}): TestServer {
   const engine = of.machine.connect();
   const { source, environments, artifacts, secrets, clock } = of;
   const feed = createRunFeed(store, fakeLogs, () => clock.now());
-  const { maxParallelStages = 8, maxParallelRuns = 8 } = options;
+  const { maxParallelStages = 8, maxParallelRuns = 8, maxUnfinishedRuns = 1_000 } = options;
   const parts = {
     store,
     source,
@@ -95,6 +96,7 @@ export function serverOf(of: World, options: ServerOptions = {}): TestServer {
     clock,
     maxParallelStages,
     maxParallelRuns,
+    maxUnfinishedRuns,
     ...options.parts,
   };
   const actions = createRunActions(parts, feed);

@@ -133,7 +133,7 @@ export const deploymentCommands: readonly CommandSpec[] = [
         kind: "value",
         name: "logs",
         value: "JOB",
-        summary: "With --async: the log of this job's newest run",
+        summary: "With --async: the log of this job's newest run, by its name or its run ID",
       },
       output,
     ],
@@ -207,7 +207,7 @@ export const deploymentCommands: readonly CommandSpec[] = [
     summary: "Show the logs of a deployment's stages",
     description: [
       "Without --run: the logs of the newest run that has any; once it has ended, those of its batch stages and of the live services.",
-      "--follow waits for the first log while a run goes on.",
+      "--follow waits for the first log while a run goes on. It ends when no stage writes one any more and no run goes on that may; a live service it follows until Ctrl-C.",
       "--output json and yaml print one record for each piece of text, as it comes.",
     ],
     arguments: [
@@ -216,7 +216,7 @@ export const deploymentCommands: readonly CommandSpec[] = [
     ],
     options: [
       { kind: "value", name: "run", value: "ID", summary: "The logs of this run" },
-      { kind: "flag", name: "follow", summary: "Go on with what is written from now on, until Ctrl-C" },
+      { kind: "flag", name: "follow", summary: "Go on with what is written from now on" },
       { kind: "value", name: "tail", value: "N", type: "count", summary: "Only the last lines of each log" },
       output,
     ],

@@ -325,7 +325,7 @@ describe("get deployments --async", () => {
     expect(stderr).toBe("Hint: List them.\n");
     const json = await run("get deployment --async --logs nope --output json", { operations: { jobLog } });
     expect(json.exitCode).toBe(1);
-    expect(json.stdout).not.toContain("run ID =");
+    expect(JSON.parse(json.stdout)).toMatchObject({ error: { code: "not-found", hint: "List them." } });
   });
 });
 

@@ -416,7 +416,11 @@ export const commandSections: readonly CompatibilitySection[] = [
         ),
       ),
       kept("`get cronjob --no-history`", shown.cronjob("shows one, the original's fields first")),
-      kept("`get cronjob --logs`", shown.cronjob("shows the log of a job, whatever NAME is")),
+      kept(
+        "`get cronjob --logs`",
+        shown.cronjob("shows the log of a job, whatever NAME is"),
+        "also without NAME, where the original lists the cronjobs",
+      ),
       kept(
         "`--history` with `--logs`: a warning, 1",
         shown.cronjob("warns that --history and --logs exclude each other, once, with 1"),
