@@ -25,7 +25,7 @@ import type { ServerLog } from "./http/server-log.ts";
 import { systemClock } from "./lib/system-clock.ts";
 import { createCronjobActions } from "./operations/cronjob-actions.ts";
 import { createJobs } from "./operations/jobs.ts";
-import { createMetrics } from "./operations/metrics.ts";
+import { createMetrics } from "./operations/metrics/metrics.ts";
 import { createRunActions } from "./operations/run-actions.ts";
 import { createRunFeed } from "./operations/run-feed.ts";
 import { createSecretActions } from "./operations/secret-actions.ts";

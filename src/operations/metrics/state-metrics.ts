@@ -1,8 +1,8 @@
 import { Counter, Gauge, type Registry } from "prom-client";
 
-import type { Run } from "../core/run-state.ts";
-import type { Engine } from "../ports/engine.ts";
-import type { StoreReader } from "../ports/store.ts";
+import type { Run } from "../../core/run-state.ts";
+import type { Engine } from "../../ports/engine.ts";
+import type { StoreReader } from "../../ports/store.ts";
 
 /** What there is at this moment: runs and jobs that are not finished, and services. */
 export function createStateMetrics(

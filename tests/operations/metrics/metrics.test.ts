@@ -1,10 +1,16 @@
 import { expect, test } from "vitest";
-import type { IngressStats } from "../../src/core/ingress-stats.ts";
-import { createMetrics, type Metrics, type MetricsParts } from "../../src/operations/metrics.ts";
-import { watchStore } from "../../src/operations/watch-store.ts";
-import { aJob, aRun, aService, aStage } from "../store/records.ts";
-import { projectUrl, serverOf, type TestServer, type World, world } from "../support/operations-harness.ts";
-import { project } from "../support/project-text.ts";
+import type { IngressStats } from "../../../src/core/ingress-stats.ts";
+import { createMetrics, type Metrics, type MetricsParts } from "../../../src/operations/metrics/metrics.ts";
+import { watchStore } from "../../../src/operations/watch-store.ts";
+import { aJob, aRun, aService, aStage } from "../../store/records.ts";
+import {
+  projectUrl,
+  serverOf,
+  type TestServer,
+  type World,
+  world,
+} from "../../support/operations-harness.ts";
+import { project } from "../../support/project-text.ts";
 
 /** A server whose metrics are wired as in the true one. */
 function measured(the: World): { readonly server: TestServer; readonly metrics: Metrics } {

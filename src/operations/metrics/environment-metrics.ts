@@ -1,7 +1,7 @@
 import { Histogram, type Registry } from "prom-client";
 
-import type { Clock } from "../ports/clock.ts";
-import type { Environments } from "../ports/environments.ts";
+import type { Clock } from "../../ports/clock.ts";
+import type { Environments } from "../../ports/environments.ts";
 
 /** Python environments that are built; those that are there already are not counted. */
 export function createEnvironmentMetrics(

@@ -1,6 +1,6 @@
 import { Counter, Histogram, type Registry } from "prom-client";
 
-import { finishedRunStatuses, type Run } from "../core/run-state.ts";
+import { finishedRunStatuses, type Run } from "../../core/run-state.ts";
 import { createBoundedNames } from "./bounded-names.ts";
 
 /** What is known to start runs; a client of the API may say anything. */

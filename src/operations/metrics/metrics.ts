@@ -1,16 +1,16 @@
 import { collectDefaultMetrics, Registry } from "prom-client";
 
-import type { IngressStats } from "../core/ingress-stats.ts";
-import type { Clock } from "../ports/clock.ts";
-import type { Engine } from "../ports/engine.ts";
-import type { Environments } from "../ports/environments.ts";
-import type { StoreReader } from "../ports/store.ts";
+import type { IngressStats } from "../../core/ingress-stats.ts";
+import type { Clock } from "../../ports/clock.ts";
+import type { Engine } from "../../ports/engine.ts";
+import type { Environments } from "../../ports/environments.ts";
+import type { StoreReader } from "../../ports/store.ts";
+import type { StoreNews } from "../watch-store.ts";
 import { createEnvironmentMetrics } from "./environment-metrics.ts";
 import { createIngressMetrics } from "./ingress-metrics.ts";
 import { createJobMetrics } from "./job-metrics.ts";
 import { createRunMetrics } from "./run-metrics.ts";
 import { createStateMetrics } from "./state-metrics.ts";
-import type { StoreNews } from "./watch-store.ts";
 
 /** What Prometheus learns of a server. */
 export interface Metrics {

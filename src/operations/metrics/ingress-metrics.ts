@@ -1,6 +1,6 @@
 import { Gauge, type Metric, type Registry } from "prom-client";
 
-import type { IngressStats } from "../core/ingress-stats.ts";
+import type { IngressStats } from "../../core/ingress-stats.ts";
 
 /** What the ingress has counted, as it says itself. */
 export function createIngressMetrics(registry: Registry): { take(stats: IngressStats | undefined): void } {

@@ -1,6 +1,6 @@
 import { Counter, Histogram, type Registry } from "prom-client";
 
-import { finishedJobStatuses, type Job } from "../core/job-state.ts";
+import { finishedJobStatuses, type Job } from "../../core/job-state.ts";
 import { createBoundedNames } from "./bounded-names.ts";
 
 const mostCronjobs = 1_000;
