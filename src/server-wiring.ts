@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { createArtifactStore } from "./artifacts/artifact-store.ts";
-import { gitMachineVariables, stageMachineVariables } from "./core/machine-environment.ts";
+import { stageMachineVariables } from "./core/machine-environment.ts";
 import type { Settings } from "./core/settings.ts";
 import { createAddresses } from "./engines/local/addresses.ts";
 import { createIngress } from "./engines/local/ingress/ingress.ts";
@@ -17,7 +17,6 @@ import { createLocalEngine, logReferences } from "./engines/local/local-engine.t
 import { createNames } from "./engines/local/names.ts";
 import { createLogReader } from "./engines/local/processes/follow-log.ts";
 import { createProcesses } from "./engines/local/processes/processes.ts";
-import { createGitSource } from "./git/git-source.ts";
 import { createBackupStream } from "./http/backup-stream.ts";
 import { createReadiness } from "./http/readiness.ts";
 import type { ServerParts } from "./http/run-server.ts";
@@ -34,6 +33,7 @@ import { sweepSecrets } from "./operations/sweep.ts";
 import { createViews } from "./operations/views.ts";
 import { watchStore } from "./operations/watch-store.ts";
 import type { Environments } from "./ports/environments.ts";
+import type { Source } from "./ports/source.ts";
 import { createScheduler } from "./scheduler/scheduler.ts";
 import { masterKeySources } from "./secrets/key-sources.ts";
 import { openSecrets } from "./secrets/open-secrets.ts";
@@ -44,6 +44,7 @@ export interface ServerWiring {
   readonly version: string;
   readonly variables: Readonly<Record<string, string | undefined>>;
   readonly settings: Settings;
+  readonly source: Source;
   readonly environments: Environments;
   /** Of the stages; the server's own is stricter. */
   readonly stagesUmask: number;
@@ -54,7 +55,7 @@ export interface ServerWiring {
 const settleTime = 5_000;
 
 export async function createServerParts(wiring: ServerWiring): Promise<ServerParts> {
-  const { home, version, variables, settings, log } = wiring;
+  const { home, version, variables, settings, source, log } = wiring;
   const openedStore = openStore(join(home, "store.db"));
   const metrics = createMetrics({
     store: openedStore,
@@ -70,13 +71,6 @@ export async function createServerParts(wiring: ServerWiring): Promise<ServerPar
   const { secrets } = opened;
   const layout = createLayout(home);
   const stageVariables = stageMachineVariables(variables);
-  const source = createGitSource({
-    folder: join(home, "git"),
-    environment: gitMachineVariables(variables),
-    insecureHosts: settings.insecure_git_hosts,
-    fetchTimeoutSeconds: settings.git.fetch_timeout_seconds,
-    maxRepositoryMb: settings.git.max_repository_mb,
-  });
   const artifacts = createArtifactStore({ folder: join(home, "artifacts") });
   const processes = await createProcesses({ stateFolder: join(home, "spawner"), umask: wiring.stagesUmask });
   const ingress = createIngress({

@@ -421,6 +421,18 @@ async function createLocalOperations(machine: Machine, server: LocalServer): Pro
   };
 }
 
+async function createSource({ home, variables }: Machine, settings: Settings) {
+  const { createGitSource } = await import("./git/git-source.ts");
+  const { gitMachineVariables } = await import("./core/machine-environment.ts");
+  return createGitSource({
+    folder: join(home, "git"),
+    environment: gitMachineVariables(variables),
+    insecureHosts: settings.insecure_git_hosts,
+    fetchTimeoutSeconds: settings.git.fetch_timeout_seconds,
+    maxRepositoryMb: settings.git.max_repository_mb,
+  });
+}
+
 async function createEnvironments({ home, variables }: Machine) {
   const { createUvEnvironments } = await import("./environments/uv-environments.ts");
   const { installerMachineVariables } = await import("./core/machine-environment.ts");
@@ -498,29 +510,17 @@ async function runStage(
   machine: Machine,
   ...[request, observer, signal]: Parameters<CliWiring["runStageHere"]>
 ): Promise<void> {
-  const [{ runStageHere }, { createGitSource }, { gitMachineVariables }, { prepareHome }] = await Promise.all(
-    [
-      import("./operations/run-stage-here.ts"),
-      import("./git/git-source.ts"),
-      import("./core/machine-environment.ts"),
-      import("./http/prepare-home.ts"),
-    ],
-  );
+  const [{ runStageHere }, { prepareHome }] = await Promise.all([
+    import("./operations/run-stage-here.ts"),
+    import("./http/prepare-home.ts"),
+  ]);
   const { home, variables } = machine;
   prepareHome(home);
-  const settings = await readSettings(home);
-  const source = createGitSource({
-    folder: join(home, "git"),
-    environment: gitMachineVariables(variables),
-    insecureHosts: settings.insecure_git_hosts,
-    fetchTimeoutSeconds: settings.git.fetch_timeout_seconds,
-    maxRepositoryMb: settings.git.max_repository_mb,
-  });
   const own = Object.entries(variables).filter((entry): entry is [string, string] => entry[1] !== undefined);
   await runStageHere(
     request,
     {
-      source,
+      source: await createSource(machine, await readSettings(home)),
       environments: await createEnvironments(machine),
       variables: Object.fromEntries(own),
       notebookRunner: fileURLToPath(new URL("./engines/local/run_notebook.py", import.meta.url)),
@@ -564,6 +564,7 @@ async function serve(
         version: about.version,
         variables,
         settings: { ...settings, api },
+        source: await createSource(machine, settings),
         environments: await createEnvironments(machine),
         stagesUmask,
         log,

@@ -1,5 +1,5 @@
 import type { CommandSpec, OptionSpec } from "../command-spec.ts";
-import { gitUrl, output, yes } from "./shared.ts";
+import { acceptHostKey, gitUrl, group, output, yes } from "./shared.ts";
 
 /** What an option is that was left out: said by `create`; to `update` it stays as it is. */
 function cronjobOptions(verb: "create" | "update"): readonly OptionSpec[] {
@@ -76,19 +76,8 @@ function cronjobOptions(verb: "create" | "update"): readonly OptionSpec[] {
       value: "PATH",
       summary: "Private key file for an ssh repository; kept in the secrets group",
     },
-    {
-      kind: "value",
-      name: "group",
-      aliases: ["secrets-group"],
-      value: "GROUP",
-      summary: "Secrets group to use; pipeline.secrets_group, else the pipeline's name, if left out",
-    },
-    {
-      kind: "value",
-      name: "accept-host-key",
-      value: "FINGERPRINT",
-      summary: "Trust the ssh host whose key has this fingerprint (SHA256:…)",
-    },
+    group,
+    acceptHostKey,
     { kind: "flag", name: "strict", negatable: true, summary: "Refuse a project with warnings" },
     output,
   ];

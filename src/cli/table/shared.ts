@@ -19,6 +19,21 @@ export const timeout: OptionSpec = {
 
 export const yes: OptionSpec = { kind: "flag", name: "yes", summary: "Do not ask" };
 
+export const group: OptionSpec = {
+  kind: "value",
+  name: "group",
+  aliases: ["secrets-group"],
+  value: "GROUP",
+  summary: "Secrets group to use; pipeline.secrets_group, else the pipeline's name, if left out",
+};
+
+export const acceptHostKey: OptionSpec = {
+  kind: "value",
+  name: "accept-host-key",
+  value: "FINGERPRINT",
+  summary: "Trust the ssh host whose key has this fingerprint (SHA256:…)",
+};
+
 export const gitUrl: ArgumentSpec = {
   name: "GIT_URL",
   required: true,
