@@ -1,5 +1,5 @@
 import type { CommandSpec, OptionSpec } from "../command-spec.ts";
-import { acceptHostKey, gitUrl, group, output, yes } from "./shared.ts";
+import { acceptHostKey, gitUrl, group, listen, output, yes } from "./shared.ts";
 
 const deployOptions: readonly OptionSpec[] = [
   {
@@ -29,13 +29,7 @@ const deployOptions: readonly OptionSpec[] = [
     most: 1_000,
     summary: "With --async: further runs after one that failed (1 if left out)",
   },
-  {
-    kind: "value",
-    name: "listen",
-    value: "HOST:PORT",
-    type: "address",
-    summary: "Public address of the ingress (127.0.0.1:8080 at first)",
-  },
+  listen,
   { kind: "flag", name: "dry-run", summary: "Print what would be done, and do nothing" },
   { kind: "flag", name: "detach", summary: "Return as soon as the run is accepted" },
   {

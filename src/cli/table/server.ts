@@ -1,5 +1,5 @@
 import type { CommandSpec, OptionSpec } from "../command-spec.ts";
-import { output, yes } from "./shared.ts";
+import { listen, output, yes } from "./shared.ts";
 
 const listenApi: OptionSpec = {
   kind: "value",
@@ -43,16 +43,7 @@ export const serverCommands: readonly CommandSpec[] = [
     summary: "Start the server, and bring services back after a reboot",
     description: ["Commands that need the server start it by themselves."],
     arguments: [],
-    options: [
-      {
-        kind: "value",
-        name: "listen",
-        value: "HOST:PORT",
-        type: "address",
-        summary: "Public address of the ingress (127.0.0.1:8080 at first)",
-      },
-      output,
-    ],
+    options: [listen, output],
     examples: ["bodywork server start --listen 127.0.0.1:8080"],
     load: async () => (await import("../commands/server.ts")).startServer,
   },
@@ -76,16 +67,7 @@ export const serverCommands: readonly CommandSpec[] = [
     words: ["server", "run"],
     summary: "Be the server, in the foreground: what systemd starts",
     arguments: [],
-    options: [
-      {
-        kind: "value",
-        name: "listen",
-        value: "HOST:PORT",
-        type: "address",
-        summary: "Public address of the ingress",
-      },
-      listenApi,
-    ],
+    options: [listen, listenApi],
     examples: ["bodywork server run"],
     load: async () => (await import("../commands/server.ts")).runServer,
   },

@@ -19,6 +19,14 @@ export const timeout: OptionSpec = {
 
 export const yes: OptionSpec = { kind: "flag", name: "yes", summary: "Do not ask" };
 
+export const listen: OptionSpec = {
+  kind: "value",
+  name: "listen",
+  value: "HOST:PORT",
+  type: "address",
+  summary: "Public address of the ingress (127.0.0.1:8080 at first)",
+};
+
 export const group: OptionSpec = {
   kind: "value",
   name: "group",
