@@ -19,6 +19,7 @@ import type { Settings } from "./core/settings.ts";
 import type { readIngressState } from "./engines/local/ingress/ingress-state.ts";
 import type { ServerClient } from "./http/client.ts";
 import type { LocalServer } from "./http/server-control.ts";
+import type { ClusterTool } from "./kubernetes-wiring.ts";
 import type { Operations, ServerControl } from "./operations/operations.ts";
 import type { ServerMachine } from "./operations/server-admin.ts";
 import type { StoreReader } from "./ports/store.ts";
@@ -40,7 +41,9 @@ export function createWiring(): CliWiring {
     home: resolve(process.env.BODYWORK_HOME || join(homedir(), ".bodywork")),
   };
   let options: ConnectionOptions = { server: undefined, token: undefined, engine: undefined };
-  const choose = once(() => chooseEngineFor(machine, options));
+  /** The deployment that the command is about, by name: it is looked for where it lives. */
+  let deploymentInQuestion: string | undefined;
+  const choose = once(() => chooseEngineFor(machine, options, deploymentInQuestion));
   const localServer = once(() => createLocalServer(machine));
   /** The server on another machine that commands go to; undefined when they go to this machine's own. */
   const remote = once(async (): Promise<RemoteServer | undefined> => {
@@ -49,6 +52,13 @@ export function createWiring(): CliWiring {
     if (choice.engine === "none" && choice.mistake) throw await refusal(choice);
     return choice.engine === "server" ? connectTo(choice.url, machine, options) : undefined;
   });
+  /** The cluster, when commands go there. */
+  let cluster: Promise<ClusterTool> | undefined;
+  const clusterTool = async (): Promise<ClusterTool | undefined> => {
+    if ((await choose()).engine !== "kubernetes") return undefined;
+    cluster ??= createCluster(machine);
+    return cluster;
+  };
   const serverControl = async (): Promise<ServerControl> => {
     const server = await remote();
     if (server === undefined) return localServer();
@@ -61,9 +71,11 @@ export function createWiring(): CliWiring {
       options = given;
     },
     async engineNotice(deployment) {
-      const choice = await chooseEngineFor(machine, options, deployment);
+      deploymentInQuestion = deployment;
+      const choice = await choose();
       switch (choice.engine) {
         case "local":
+        case "kubernetes":
           return choice;
         case "server":
           return { engine: `server ${choice.url}`, why: choice.why };
@@ -72,7 +84,16 @@ export function createWiring(): CliWiring {
       }
     },
     async operations() {
+      const tool = await clusterTool();
+      if (tool !== undefined) return tool.operations;
       return (await remote())?.client ?? createLocalOperations(machine, await localServer());
+    },
+    async finish() {
+      await (await cluster?.catch(() => undefined))?.finish();
+    },
+    async clusterAdmin(namespace) {
+      cluster ??= createCluster(machine);
+      return (await cluster).admin(namespace);
     },
     async elsewhere() {
       const [{ elsewhere }, { readLogin }] = await Promise.all([
@@ -188,18 +209,31 @@ async function noChoice(error: unknown): Promise<EngineChoice> {
   return { engine: "none", why: message, hint };
 }
 
-async function refusal(choice: Exclude<EngineChoice, { engine: "server" }>): Promise<Failure> {
+async function refusal({ why, hint }: Extract<EngineChoice, { engine: "none" }>): Promise<Failure> {
   const { Failure } = await import("./core/failure.ts");
-  if (choice.engine === "none") {
-    return new Failure("engine-unavailable", `Cannot choose an engine: ${choice.why}.`, {
-      hint: choice.hint,
-    });
-  }
-  return new Failure(
-    "engine-unavailable",
-    `Cannot use the kubernetes engine, chosen because ${choice.why}: this version deploys on the local engine only.`,
-    { hint: "To deploy on this machine: --engine local, or BODYWORK_ENGINE=local." },
-  );
+  return new Failure("engine-unavailable", `Cannot choose an engine: ${why}.`, { hint });
+}
+
+async function createCluster(machine: Machine): Promise<ClusterTool> {
+  const { variables, home } = machine;
+  const [{ createClusterTool }, { prepareHome }] = await Promise.all([
+    import("./kubernetes-wiring.ts"),
+    import("./http/prepare-home.ts"),
+  ]);
+  prepareHome(home); // The mirrors of repositories are in it.
+  const settings = await readSettings(home);
+  return createClusterTool({
+    connect: {
+      kubeconfigFiles: variables.KUBECONFIG || readableKubeconfig(variables),
+      context: settings.kubernetes.context,
+      inCluster: Boolean(variables.KUBERNETES_SERVICE_HOST),
+      version: about.version,
+    },
+    settings: settings.kubernetes,
+    maxParallelStages: settings.max_parallel_stages,
+    source: await createSource(machine, settings),
+    job: variables.BODYWORK_JOB || undefined,
+  });
 }
 
 async function connectTo(

@@ -95,7 +95,9 @@ function leadsToCluster(name) {
 /** Settings of the tool; what the set-up and the tests themselves read must reach them. @param {string} name */
 function isSetting(name) {
   return (
-    name.startsWith("BODYWORK_") && !["BODYWORK_CACHE", "BODYWORK_CORPUS", "BODYWORK_SOAK"].includes(name)
+    name.startsWith("BODYWORK_") &&
+    !name.startsWith("BODYWORK_TEST_") &&
+    !["BODYWORK_CACHE", "BODYWORK_CORPUS", "BODYWORK_SOAK"].includes(name)
   );
 }
 

@@ -20,6 +20,7 @@ const jobs = /** @type {Readonly<Record<string, readonly string[]>>} */ ({
   setup: [],
   start: ["tools/start.ts"],
   test: ["node_modules/vitest/vitest.mjs", "run"],
+  "test-kubernetes": ["tests/cluster/tools/run-tests.ts"],
   check: ["tools/check.ts"],
   build: ["tools/build.ts"],
   run: [],

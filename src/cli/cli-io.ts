@@ -5,9 +5,11 @@
 
 import type { DoctorFacts } from "../core/doctor.ts";
 import type { SecretValue } from "../core/secret-value.ts";
+import type { ClusterAdmin } from "../operations/cluster-admin.ts";
 import type { Operations, ServerControl } from "../operations/operations.ts";
 import type { StageHereObserver, StageHereRequest } from "../operations/run-stage-here.ts";
 import type { Logins, ServerAdmin, ServerMachine } from "../operations/server-admin.ts";
+import type { ImageTool } from "../ports/image-tool.ts";
 import type { SecretFiles } from "../ports/secrets.ts";
 
 /** One of the two streams a command writes to. */
@@ -93,6 +95,8 @@ export interface CliWiring {
   /** Tokens, audit log and backup of the server that commands go to. */
   serverAdmin(): Promise<ServerAdmin>;
   serverMachine(): Promise<ServerMachine>;
+  /** `namespace`: with rights inside that one only. Fails: engine-unavailable, cluster-unreachable. */
+  clusterAdmin(namespace: string | undefined): Promise<ClusterAdmin>;
   logins(): Promise<Logins>;
   /** Undefined when there is no such file. Fails: usage when it can't be read. */
   readProjectFile(path: string): Promise<ProjectFile | undefined>;
@@ -102,10 +106,14 @@ export interface CliWiring {
   secretFiles(): Promise<SecretFiles>;
   /** `BODYWORK_GIT_SSH_PRIVATE_KEY` of this machine; undefined when it is not set or blank. */
   environmentSshKey(): SecretValue | undefined;
+  /** What builds our own image. */
+  imageTool(): Promise<ImageTool>;
   /** What `doctor` judges. */
   doctorFacts(): Promise<DoctorFacts>;
   /** Runs one stage in the foreground; see `runStageHere` of the operations. */
   runStageHere(request: StageHereRequest, observer: StageHereObserver, signal: AbortSignal): Promise<void>;
+  /** Waits until what this process carries out itself, or has to store elsewhere, is done. */
+  finish(): Promise<void>;
   /** Is the server of the home folder until it is told to stop; returns the exit code. */
   serveForeground(options: {
     readonly listen: string | undefined;

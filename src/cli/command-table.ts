@@ -1,6 +1,7 @@
 import type { CommandSpec, GroupSpec } from "./command-spec.ts";
 import { cronjobCommands } from "./table/cronjob.ts";
 import { deploymentCommands } from "./table/deployment.ts";
+import { imageCommands } from "./table/image.ts";
 import { projectCommands } from "./table/project.ts";
 import { secretCommands } from "./table/secret.ts";
 import { serverCommands } from "./table/server.ts";
@@ -14,6 +15,8 @@ export const commandGroups: readonly GroupSpec[] = [
   { words: ["delete"], summary: "Delete a deployment, cronjob or secret" },
   { words: ["secret"], summary: "Take secrets elsewhere, and bring them in" },
   { words: ["env"], summary: "Look after the Python environments" },
+  { words: ["cluster"], summary: "Look after Bodywork in a Kubernetes cluster" },
+  { words: ["image"], summary: "Make the image that a cluster deploys by itself with" },
   { words: ["server"], summary: "Look after the server" },
   { words: ["server", "token"], summary: "Look after the server's access tokens" },
 ];
@@ -25,5 +28,6 @@ export const commandTable: readonly CommandSpec[] = [
   ...secretCommands,
   ...projectCommands,
   ...serverCommands,
+  ...imageCommands,
   ...toolCommands,
 ];

@@ -63,13 +63,15 @@ export function cronjobViewRecord(view: CronjobView): CronjobViewRecord {
 }
 
 function requestRecord(request: DeployRequest): RequestRecord {
-  const { url, branch, acceptHostKey, strict, group, startedBy, job } = request;
+  const { url, branch, acceptHostKey, strict, group, image, checkImage, startedBy, job } = request;
   return {
     url,
     branch: branch ?? null,
     acceptHostKey: acceptHostKey ?? null,
     strict,
     group: group ?? null,
+    image: image ?? null,
+    checkImage: checkImage ?? null,
     startedBy,
     job: job ?? null,
   };

@@ -61,14 +61,15 @@ export function noticeText(
   return `${[first, ...belowFailure({ details })].join("\n")}\n`;
 }
 
-/** Says which engine a command that acts goes to, and why. `deployment`: the one that the command is about. */
+/** Says which engine a command that acts goes to, and why; returns which. `deployment`: the one that the command is about. */
 export async function announceEngine(
   io: CliIo,
   wiring: Pick<CliWiring, "engineNotice">,
   deployment?: string,
-): Promise<void> {
+): Promise<string> {
   const { engine, why } = await wiring.engineNotice(deployment);
   notice(io, "info", `engine: ${engine} (${why})`);
+  return engine;
 }
 
 /** Runs that a deletion has ended. */

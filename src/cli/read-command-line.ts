@@ -199,7 +199,7 @@ function addOption(
   };
   if (spec.kind === "flag") {
     add(new Option(`--${spec.name}`, spec.summary).hideHelp(hidden));
-    if (spec.negatable) add(new Option(`--no-${spec.name}`, "Do not (the default)"));
+    if (spec.negatable) add(new Option(`--no-${spec.name}`, "Do not"));
     return;
   }
   const notes = [

@@ -53,9 +53,13 @@ async function runCommand(read: ReadCommand, io: CliIo, wiring: CliWiring): Prom
   const handler = await read.spec.load();
   try {
     if (onlyLooks(read)) await tellShownInstead(io, wiring);
-    return await handler(read.input, { io, wiring });
+    const exitCode = await handler(read.input, { io, wiring });
+    // A second Ctrl-C (130) leaves at once: whoever comes next ends what is unfinished.
+    if (exitCode !== 130) await wiring.finish();
+    return exitCode;
   } catch (error) {
     await printFailureRecord(error, read, io);
+    await wiring.finish().catch(() => {});
     throw error;
   }
 }

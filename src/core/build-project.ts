@@ -2,7 +2,7 @@
 
 import { entriesByName } from "./check-value.ts";
 import { pythonOfImage } from "./docker-image.ts";
-import type { LogLevel, Pipeline, Stage, StageInput } from "./project.ts";
+import type { LogLevel, Pipeline, PodSettings, Stage, StageInput } from "./project.ts";
 import type { YamlEntry, YamlMap, YamlValue } from "./yaml/values.ts";
 
 export function buildPipeline(map: YamlMap, steps: Pipeline["steps"]): Pipeline {
@@ -27,19 +27,74 @@ export function buildLogLevel(map: YamlMap): LogLevel {
   return new Fields(map).text("log_level") as LogLevel;
 }
 
-/** All at once, for an input's path may be that of another stage's output. */
-export function buildStages(maps: ReadonlyMap<string, YamlMap>): ReadonlyMap<string, Stage> {
+/**
+ * All at once, for an input's path may be that of another stage's output. `pipeline` has the defaults of their pods; it is
+ * undefined when the section has faults.
+ */
+export function buildStages(
+  maps: ReadonlyMap<string, YamlMap>,
+  pipeline: YamlMap | undefined,
+): ReadonlyMap<string, Stage> {
   const outputs = new Map([...maps].map(([name, map]) => [name, new Fields(map).texts("outputs")]));
-  return new Map([...maps].map(([name, map]) => [name, buildStage(name, new Fields(map), outputs)]));
+  const pod = buildPod(pipeline && new Fields(pipeline).section("kubernetes"), ofEveryPod);
+  return new Map([...maps].map(([name, map]) => [name, buildStage(name, new Fields(map), outputs, pod)]));
 }
 
-function buildStage(name: string, fields: Fields, outputs: ReadonlyMap<string, Texts>): Stage {
+const ofEveryPod: PodSettings = {
+  nodeSelector: {},
+  tolerations: [],
+  imagePullSecrets: [],
+  serviceAccountToken: false,
+  security: "baseline",
+  extra: {},
+};
+
+/** What the fields say, over `below`. */
+function buildPod(fields: Fields | undefined, below: PodSettings): PodSettings {
+  if (fields === undefined) return below;
+  return {
+    nodeSelector: { ...below.nodeSelector, ...fields.texts("node_selector") },
+    // The check lets nothing but mappings through.
+    tolerations: (fields.plain("tolerations") as PodSettings["tolerations"] | undefined) ?? below.tolerations,
+    imagePullSecrets: fields.list("image_pull_secrets")?.map(withoutLineBreak) ?? below.imagePullSecrets,
+    serviceAccountToken: fields.flag("service_account_token") ?? below.serviceAccountToken,
+    // Nor any other text.
+    security: (fields.text("security") as PodSettings["security"] | undefined) ?? below.security,
+    extra: mergedMaps(below.extra, (fields.plain("extra") as PodSettings["extra"] | undefined) ?? {}),
+  };
+}
+
+/** Mappings key by key, at every depth; everything else of `above` replaces. */
+function mergedMaps(below: PlainMap, above: PlainMap): PlainMap {
+  const merged = Object.entries(above).map(([key, value]) => {
+    const under = Object.hasOwn(below, key) ? below[key] : undefined;
+    return [key, isPlainMap(under) && isPlainMap(value) ? mergedMaps(under, value) : value] as const;
+  });
+  return { ...below, ...Object.fromEntries(merged) };
+}
+
+type PlainMap = Readonly<Record<string, unknown>>;
+
+function isPlainMap(value: unknown): value is PlainMap {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function buildStage(
+  name: string,
+  fields: Fields,
+  outputs: ReadonlyMap<string, Texts>,
+  pod: PodSettings,
+): Stage {
   const base = {
     name,
     modulePath: withoutLineBreak(fields.text("executable_module_path") ?? ""),
     args: fields.list("args") ?? [],
     cpuRequest: fields.number("cpu_request") ?? 0,
     memoryRequestMb: fields.number("memory_request_mb") ?? 0,
+    cpuLimit: fields.number("cpu_limit"),
+    memoryLimitMb: (fields.section("batch") ?? fields.section("service"))?.number("memory_limit_mb"),
+    gpuRequest: fields.number("gpu_request") ?? 0,
+    pod: buildPod(fields.section("kubernetes"), pod),
     requirements: fields.list("requirements") ?? [],
     requirementsFile: fields.text("requirements_file"),
     secrets: fields.texts("secrets", withoutLineBreak),
@@ -54,7 +109,6 @@ function buildStage(name: string, fields: Fields, outputs: ReadonlyMap<string, T
       kind: "batch",
       maxCompletionTimeSeconds: batch.number("max_completion_time_seconds") ?? 0,
       retries: batch.number("retries") ?? 0,
-      memoryLimitMb: batch.number("memory_limit_mb"),
     };
   }
   const service = fields.section("service");
@@ -93,6 +147,23 @@ function withoutLineBreak(text: string): string {
 
 function textOf(value: YamlValue | undefined): string | undefined {
   return value?.kind === "string" ? value.value : undefined;
+}
+
+/** Of what the check has found sayable in JSON. */
+function plainValue(value: YamlValue): unknown {
+  switch (value.kind) {
+    case "null":
+    case "set":
+      return null;
+    case "list":
+      return value.items.map(plainValue);
+    case "map":
+      return Object.fromEntries(
+        [...entriesByName(value)].map(([key, entry]) => [key, plainValue(entry.value)]),
+      );
+    default:
+      return value.value;
+  }
 }
 
 /** Reads checked values; undefined when a key is left out. */
@@ -135,6 +206,12 @@ class Fields {
   map(key: string): YamlMap | undefined {
     const value = this.#value(key);
     return value?.kind === "map" ? value : undefined;
+  }
+
+  /** As JSON has it. */
+  plain(key: string): unknown {
+    const value = this.#value(key);
+    return value && plainValue(value);
   }
 
   section(key: string): Fields | undefined {

@@ -18,6 +18,10 @@ export function checkKeys(map: YamlMap, keys: Keys, place: Place): readonly Find
   return Object.entries(keys).flatMap(([key, { value, required }]): Finding[] => {
     const entry = entries.get(key);
     if (entry !== undefined) {
+      if (value.kind === "section" && entry.value.kind === "map") {
+        const inner = checkKeys(entry.value, value.keys, entry.key);
+        return inner.map((finding) => ({ ...finding, key: `${key}.${finding.key}` }));
+      }
       const fault = faultOf(entry.value, value);
       return fault === undefined ? [] : [{ ...fault, key }];
     }
@@ -41,8 +45,10 @@ export interface Fault {
 /** Why a value is not what it must be; undefined when it is. */
 export function faultOf(value: YamlValue, spec: ValueSpec): Fault | undefined {
   const place = { line: value.line, column: value.column };
+  if (spec.kind === "any") return unsayableFault(value, place);
   if (value.kind === "null") return { code: "null-value", reason: "null value not allowed", place };
-  const wrongType = { code: "wrong-type", reason: `must be of ${spec.kind} type`, place };
+  const type = spec.kind === "section" ? "dict" : spec.kind;
+  const wrongType = { code: "wrong-type", reason: `must be of ${type} type`, place };
   switch (spec.kind) {
     case "string":
       if (value.kind !== "string") return wrongType;
@@ -52,6 +58,9 @@ export function faultOf(value: YamlValue, spec: ValueSpec): Fault | undefined {
       return minimumFault(Number(value.value), spec.min, String(spec.min), place);
     case "float":
       if (value.kind !== "int" && value.kind !== "float" && value.kind !== "bool") return wrongType;
+      if (spec.above === true && Number(value.value) === spec.min) {
+        return { code: "below-minimum", reason: `must be more than ${spec.min}`, place };
+      }
       return minimumFault(Number(value.value), spec.min, spec.min.toFixed(1), place);
     case "boolean":
       return value.kind === "bool" ? undefined : wrongType;
@@ -63,6 +72,28 @@ export function faultOf(value: YamlValue, spec: ValueSpec): Fault | undefined {
       if (value.kind === "string") return faultOf(value, spec.text);
       if (value.kind !== "map") return wrongType;
       return keysFault(value, spec.keys, place);
+    case "section":
+      return value.kind === "map" ? keysFault(value, spec.keys, place) : wrongType;
+  }
+}
+
+/** What YAML has and JSON has not: dates, bytes, sets, numbers without end, keys that are no texts. */
+function unsayableFault(value: YamlValue, place: Place): Fault | undefined {
+  const code = "wrong-type";
+  switch (value.kind) {
+    case "date":
+      return { code, reason: "must not be of date type; put it in quotes", place };
+    case "binary":
+    case "set":
+      return { code, reason: `must not be of ${value.kind} type`, place };
+    case "float":
+      return Number.isFinite(value.value) ? undefined : { code, reason: "must be a finite number", place };
+    case "list":
+      return listFault(value.items, { kind: "any" });
+    case "map":
+      return mapFault(value, { kind: "dict", values: { kind: "any" } });
+    default:
+      return undefined;
   }
 }
 

@@ -292,13 +292,7 @@ function engineFinding(choice: EngineChoice): Finding {
     case "server":
       return { level: "ok", what, found: `the server ${choice.url}: ${why}` };
     case "kubernetes":
-      return {
-        level: "problem",
-        what,
-        found: `kubernetes, which this version does not have: ${why}`,
-        advice:
-          "Deployments are refused. To deploy on this machine: --engine local, or BODYWORK_ENGINE=local",
-      };
+      return { level: "ok", what, found: `kubernetes: ${why}` };
     case "none":
       return {
         level: "problem",

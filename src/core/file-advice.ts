@@ -6,6 +6,7 @@ import {
   kindKeys,
   loggingKeys,
   pipelineKeys,
+  podKeys,
   type SchemaVersion,
   schemaVersions,
   stageKeys,
@@ -32,6 +33,7 @@ export function fileAdvice(
   return [
     ...unknownKeys(root, [], ["version", section, "stages", "logging"]),
     ...unknownKeys(pipeline, [section], Object.keys(pipelineKeys)),
+    ...unknownKeys(valueAt(pipeline, "kubernetes"), [section, "kubernetes"], Object.keys(podKeys)),
     ...unknownKeys(sections.get("logging")?.value, ["logging"], Object.keys(loggingKeys)),
     ...stageAdvice(sections.get("stages")?.value, Object.keys(stageKeys(version))),
     ...unquotedAdvice(sections.get("version")?.value, ["version"], "1.1"),
@@ -64,6 +66,7 @@ function stageAdvice(stages: YamlValue | undefined, known: readonly string[]): r
     return [
       ...name,
       ...unknownKeys(value, at, [...known, "batch", "service"]),
+      ...unknownKeys(valueAt(value, "kubernetes"), [...at, "kubernetes"], Object.keys(podKeys)),
       ...Object.entries(kindKeys).flatMap(([kind, keys]) =>
         unknownKeys(valueAt(value, kind), [...at, kind], Object.keys(keys)),
       ),

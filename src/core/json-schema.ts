@@ -108,7 +108,10 @@ function valueSchema(spec: ValueSpec): JsonSchema {
     case "integer":
       return { type: ["integer", "boolean"], minimum: spec.min };
     case "float":
-      return { type: ["number", "boolean"], minimum: spec.min };
+      return {
+        type: ["number", "boolean"],
+        ...(spec.above === true ? { exclusiveMinimum: spec.min } : { minimum: spec.min }),
+      };
     case "boolean":
       return { type: "boolean" };
     case "list":
@@ -121,5 +124,9 @@ function valueSchema(spec: ValueSpec): JsonSchema {
       };
     case "string or dict":
       return { anyOf: [valueSchema(spec.text), keysSchema(spec.keys)] };
+    case "section":
+      return keysSchema(spec.keys);
+    case "any":
+      return {};
   }
 }

@@ -16,7 +16,7 @@ export function elsewhere({ chosen, localDeployments, login }: KnownEngines): st
       ? undefined
       : `Not shown is what the server ${login} holds: see it with --server ${login}`;
   }
-  if (chosen.engine !== "server" || localDeployments === 0) return undefined;
+  if (chosen.engine === "none" || localDeployments === 0) return undefined;
   const count = localDeployments === 1 ? "1 deployment" : `${localDeployments} deployments`;
   return `Not shown: this machine's own engine holds ${count}. See with --engine local`;
 }
@@ -27,8 +27,6 @@ export function elsewhere({ chosen, localDeployments, login }: KnownEngines): st
  */
 export function shownInstead(chosen: EngineChoice): string | undefined {
   switch (chosen.engine) {
-    case "kubernetes":
-      return `Shown is this machine's own engine: kubernetes is chosen (${chosen.why}), which this version does not have.`;
     case "none":
       if (chosen.mistake) return undefined; // It is refused.
       return `Shown is this machine's own engine, for none could be chosen: ${chosen.why}.`;

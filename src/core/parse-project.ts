@@ -113,7 +113,7 @@ function parseSections(
   const loggingMap = checkSection(root, "logging", loggingKeys, errors);
   const { sound, present } = checkStages(root, version, files, errors);
 
-  const stages = buildStages(sound);
+  const stages = buildStages(sound, pipelineIsSound ? pipelineMap : undefined);
   const pipeline = pipelineMap && buildPipeline(pipelineMap, steps ?? []);
   const draft: ProjectDraft = {
     section,

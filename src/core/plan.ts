@@ -16,6 +16,8 @@ export interface PlanInput {
   readonly requirementsFiles: ReadonlyMap<string, string>;
   readonly secretsGroup: string;
   readonly secrets: StageSecrets;
+  /** Of the request; that of the project file when undefined. */
+  readonly image?: string | undefined;
 }
 
 /** Everything a run will do, before anything is done. Plain data. */
@@ -26,6 +28,8 @@ export interface Plan {
   readonly secretsGroup: string;
   /** The number the release gets when the run succeeds. */
   readonly release: number;
+  /** The image that stages run in, as it is asked for. The local engine has no use for it. */
+  readonly image: string;
   readonly nodes: readonly PlannedStage[];
   /** Services of the previous release that this commit has no stage for; they go when the run has succeeded. */
   readonly removals: readonly ServiceStatus[];
@@ -85,6 +89,7 @@ export function planDeployment(input: PlanInput): Plan {
     namespace,
     secretsGroup: input.secretsGroup,
     release: input.lastRelease + 1,
+    image: input.image ?? project.pipeline.dockerImage,
     nodes,
     removals: input.services.filter(
       (service) =>

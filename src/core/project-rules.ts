@@ -237,9 +237,13 @@ function resourceAdvice(stage: Stage): readonly Issue[] {
     const text = "is no number of cores that a machine could have";
     issues.push({ code: "cpu-request", at: ["stages", stage.name, "cpu_request"], text });
   }
-  if (stage.kind === "batch" && (stage.memoryLimitMb ?? Number.POSITIVE_INFINITY) < stage.memoryRequestMb) {
+  if (stage.cpuLimit !== undefined && stage.cpuLimit < stage.cpuRequest) {
+    const text = `is less than cpu_request, ${stage.cpuRequest}`;
+    issues.push({ code: "cpu-limit", at: ["stages", stage.name, "cpu_limit"], text });
+  }
+  if (stage.memoryLimitMb !== undefined && stage.memoryLimitMb < stage.memoryRequestMb) {
     const text = `is less than memory_request_mb, ${stage.memoryRequestMb}`;
-    issues.push({ code: "memory-limit", at: ["stages", stage.name, "batch", "memory_limit_mb"], text });
+    issues.push({ code: "memory-limit", at: ["stages", stage.name, stage.kind, "memory_limit_mb"], text });
   }
   return issues;
 }

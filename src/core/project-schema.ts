@@ -6,15 +6,21 @@
 
 import { mostDagNames } from "./dag.ts";
 
-/** What a value must be. In Python's terms where they show: numbers may be `true` and `false`, as in the original. */
+/**
+ * What a value must be. In Python's terms where they show: numbers may be `true` and `false`, as in the original. A float
+ * that must be `above` its minimum may not be it.
+ */
 export type ValueSpec =
   | { readonly kind: "string"; readonly pattern?: Pattern; readonly allowed?: readonly string[] }
   | { readonly kind: "integer"; readonly min: number }
-  | { readonly kind: "float"; readonly min: number }
+  | { readonly kind: "float"; readonly min: number; readonly above?: true }
   | { readonly kind: "boolean" }
   | { readonly kind: "list"; readonly items: ValueSpec }
   | { readonly kind: "dict"; readonly keyPattern?: Pattern; readonly values: ValueSpec }
-  | { readonly kind: "string or dict"; readonly text: StringSpec; readonly keys: Keys };
+  | { readonly kind: "string or dict"; readonly text: StringSpec; readonly keys: Keys }
+  | { readonly kind: "section"; readonly keys: Keys }
+  /** Whatever JSON can say too. */
+  | { readonly kind: "any" };
 
 type StringSpec = Extract<ValueSpec, { kind: "string" }>;
 
@@ -64,6 +70,41 @@ export const topLevelSummaries = {
   logging: "How much is logged.",
 } as const;
 
+/** `kubernetes` of the pipeline and of a stage. Nothing of it means anything to the local engine. */
+export const podKeys: Keys = {
+  node_selector: {
+    value: { kind: "dict", values: { kind: "string" } },
+    summary: "Labels that a node must have to run the stage.",
+    default: "{}",
+  },
+  tolerations: {
+    value: { kind: "list", items: { kind: "dict", values: { kind: "any" } } },
+    summary: "Taints of nodes that the stage puts up with, as Kubernetes writes them.",
+    default: "[]",
+  },
+  image_pull_secrets: {
+    value: { kind: "list", items: { kind: "string", pattern: name } },
+    summary: "Secrets of the pipeline's namespace with which a private registry gives out the image.",
+    default: "[]",
+  },
+  service_account_token: {
+    value: { kind: "boolean" },
+    summary: "Whether the pod gets the token of the service account `bodywork-stage`, to talk to Kubernetes.",
+    default: "false",
+  },
+  security: {
+    value: { kind: "string", allowed: ["baseline", "restricted"] },
+    summary:
+      "The Pod Security Standard that the pod keeps to. With `restricted` an image that runs as root does not start.",
+    default: "baseline",
+  },
+  extra: {
+    value: { kind: "dict", values: { kind: "any" } },
+    summary: "Further fields of the pod's specification, merged over those that Bodywork writes.",
+    default: "{}",
+  },
+};
+
 export const pipelineKeys: Keys = {
   name: {
     required: true,
@@ -107,6 +148,13 @@ export const pipelineKeys: Keys = {
     summary: 'Version of Python for the stages, in quotes: `"3.11"`.',
     default: "what the tag of `docker_image` says, else any",
   },
+  kubernetes: {
+    added: true,
+    value: { kind: "section", keys: podKeys },
+    summary:
+      "Only on Kubernetes: settings of the stages' pods. What a stage's own `kubernetes` says wins, key by key, also in the mappings; lists replace.",
+    default: "{}",
+  },
 };
 
 export const loggingKeys: Keys = {
@@ -139,6 +187,24 @@ export function stageKeys(version: SchemaVersion): Keys {
       required: true,
       value: { kind: "integer", min: 0 },
       summary: "Memory to reserve, in megabytes.",
+    },
+    cpu_limit: {
+      added: true,
+      value: { kind: "float", min: 0, above: true },
+      summary: "Only on Kubernetes: processor cores that the stage may use.",
+      default: "no limit",
+    },
+    gpu_request: {
+      added: true,
+      value: { kind: "integer", min: 0 },
+      summary: "Only on Kubernetes: graphics processors (`nvidia.com/gpu`) that the stage gets for itself.",
+      default: "0",
+    },
+    kubernetes: {
+      added: true,
+      value: { kind: "section", keys: podKeys },
+      summary: "Only on Kubernetes: settings of the stage's pods.",
+      default: "those of the pipeline",
     },
     requirements: {
       value: { kind: "list", items: { kind: "string" } },
@@ -240,6 +306,13 @@ export const kindKeys: Readonly<Record<"batch" | "service", Keys>> = {
       required: true,
       value: { kind: "boolean" },
       summary: "Whether the service can be reached from outside, at `/NAMESPACE/STAGE/`.",
+    },
+    memory_limit_mb: {
+      added: true,
+      value: { kind: "integer", min: 1 },
+      summary:
+        "Only on Kubernetes: memory that a replica may use, in mebibytes; it is ended and started again when it wants more.",
+      default: "no limit",
     },
     health_path: {
       added: true,

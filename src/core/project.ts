@@ -40,6 +40,14 @@ interface StageBase {
   readonly args: readonly string[];
   readonly cpuRequest: number;
   readonly memoryRequestMb: number;
+  /** Cores; undefined means no limit. Only on Kubernetes. */
+  readonly cpuLimit: number | undefined;
+  /** Mebibytes; undefined means no limit. Of services only on Kubernetes. */
+  readonly memoryLimitMb: number | undefined;
+  /** Graphics processors (`nvidia.com/gpu`); 0 for none. Only on Kubernetes. */
+  readonly gpuRequest: number;
+  /** What only Kubernetes knows: of the stage, over that of the pipeline. */
+  readonly pod: PodSettings;
   /** Each item is one argument of the installer, as in the original. */
   readonly requirements: readonly string[];
   /** Relative to the repository's root. */
@@ -52,6 +60,21 @@ interface StageBase {
   readonly outputs: Readonly<Record<string, string>>;
   /** In file order. */
   readonly inputs: readonly StageInput[];
+}
+
+/** `kubernetes:` of the pipeline and of a stage. */
+export interface PodSettings {
+  readonly nodeSelector: Readonly<Record<string, string>>;
+  /** As Kubernetes has them. */
+  readonly tolerations: readonly Readonly<Record<string, unknown>>[];
+  /** Names of secrets in the pipeline's namespace. */
+  readonly imagePullSecrets: readonly string[];
+  /** Whether the pod gets the token of its service account. */
+  readonly serviceAccountToken: boolean;
+  /** `restricted`: the Pod Security Standard of that name; images that run as root don't start. */
+  readonly security: "baseline" | "restricted";
+  /** Further fields of the pod's spec, merged over ours. */
+  readonly extra: Readonly<Record<string, unknown>>;
 }
 
 /** `inputs: {model: train.model}` or `inputs: {model: {from: train.model, path: model.joblib}}`. */
@@ -69,8 +92,6 @@ export interface BatchStage extends StageBase {
   readonly maxCompletionTimeSeconds: number;
   /** Attempts are retries + 1. */
   readonly retries: number;
-  /** Mebibytes; undefined means no limit. */
-  readonly memoryLimitMb: number | undefined;
 }
 
 export interface ServiceStage extends StageBase {

@@ -34,6 +34,10 @@ export interface DeployRequest {
   readonly strict: boolean;
   /** `--group`: the secret group to use in place of the one in the project file. */
   readonly group?: string | undefined;
+  /** `--bodywork-image`: in place of `pipeline.docker_image`. Only on Kubernetes. */
+  readonly image?: string | undefined;
+  /** False: whether the image exists is not asked. Only on Kubernetes. */
+  readonly checkImage?: boolean | undefined;
   /** Who or what asked: `command`, `async`, `cron`, later `sync`. */
   readonly startedBy: string;
   /** The job that it is a run of. */
@@ -93,6 +97,8 @@ export interface Run {
   readonly secrets?: Readonly<Record<string, Readonly<Record<string, SecretReference>>>> | undefined;
   /** Services this run has replaced, with what served before; written before each replacement begins. */
   readonly changed: readonly ChangedService[];
+  /** The image its stages run in, resolved to a digest where that could be had. Only on Kubernetes. */
+  readonly image?: string | undefined;
   readonly cancelRequested: boolean;
   /** Whose end it waits for: of who has the turn of its namespace, `run 20261123-190512345-k3f9`, or `one of 8 runs`. */
   readonly waitingFor?: string | undefined;
@@ -178,6 +184,8 @@ export interface TaskBase {
   readonly release: number;
   readonly commit: RunCommit;
   readonly environment: { readonly key: string; readonly folder: string; readonly python: string };
+  /** Only on Kubernetes. */
+  readonly image?: string | undefined;
   readonly inputs: readonly TaskInput[];
   /** Added to the stage's environment, e.g. `GIT_COMMIT_HASH`. Never secrets. */
   readonly variables: Readonly<Record<string, string>>;
@@ -219,6 +227,8 @@ export interface Release {
   readonly environments: Readonly<Record<string, StageEnvironment & { readonly lock: string }>>;
   readonly outputs: Readonly<Record<string, readonly StageOutput[]>>;
   readonly services: readonly ServiceTask[];
+  /** The image its stages ran in. Only on Kubernetes. */
+  readonly image?: string | undefined;
   /** Versions of the secrets that its stages were given. */
   readonly secrets?: readonly SecretVersion[] | undefined;
 }

@@ -50,6 +50,69 @@ const settingsSchema = z.strictObject({
       message: "tls_cert and tls_key go together",
     })
     .prefault({}),
+  /** The cluster, and what stages get there. */
+  kubernetes: z
+    .strictObject({
+      /** Context of the kubeconfig; its current one by default. */
+      context: z.string().min(1).optional(),
+      /** Our own image, for what runs in the cluster by itself: cronjobs and `--async`. */
+      image: z.string().min(1).default("bodyworkml/bodywork:4.0.0"),
+      /** Whether images of Docker Hub are looked up before a deployment. */
+      image_check: z.boolean().default(true),
+      /** Where they are looked up. */
+      docker_hub: z.url().default("https://hub.docker.com"),
+      /** `auto`: as the original, always; but not when the image is named by its digest. */
+      image_pull_policy: z.enum(["auto", "Always", "IfNotPresent", "Never"]).default("auto"),
+      /** How services are reached from outside; `auto`: what the cluster has. */
+      routes: z.enum(["auto", "gateway", "nginx", "traefik", "none"]).default("auto"),
+      /** `NAMESPACE/NAME` of the Gateway that routes are attached to; the only one there is by default. */
+      gateway: z
+        .string()
+        .regex(/^[a-z0-9.-]+\/[a-z0-9.-]+$/, "must be NAMESPACE/NAME")
+        .optional(),
+      ingress_class: z.string().min(1).optional(),
+      /** Where requests from outside arrive, `https://models.example.com`, to show whole URLs. */
+      url: z.url().optional(),
+      /** Where stages keep Python environments for the next pod: a claim, a folder of the node, or nowhere. */
+      environment_cache: z
+        .union([
+          z.literal("none"),
+          z.strictObject({ claim: z.string().min(1) }),
+          z.strictObject({ node: z.string().startsWith("/") }),
+        ])
+        .default("none"),
+      /** Where outputs of stages, and commits of more than 8 MiB, are kept: a bucket, or a claim. */
+      storage: z
+        .union([
+          z.strictObject({ claim: z.string().min(1) }),
+          z.strictObject({
+            s3: z.strictObject({
+              bucket: z.string().min(1),
+              endpoint: z.url().optional(),
+              region: z.string().min(1).default("us-east-1"),
+              prefix: z.string().default("bodywork"),
+              /** Secret group and name with the keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, as `GROUP/NAME`. */
+              secret: z.string().regex(/^[^/]+\/[^/]+$/, "must be GROUP/NAME"),
+            }),
+          }),
+        ])
+        .optional(),
+      /** Of claims that we make. */
+      claims: z
+        .strictObject({ size: z.string().default("10Gi"), storage_class: z.string().min(1).optional() })
+        .prefault({}),
+      /** Environment variables of every stage: proxies, package indexes. */
+      variables: z.record(z.string(), z.string()).default({}),
+      /** Seconds that a pod may wait for its node, its image and its volumes. */
+      start_timeout_seconds: z.int().min(1).default(300),
+      /** Seconds that a pod of a service goes on answering after it was taken out of the routes. */
+      drain_seconds: z.int().min(0).default(10),
+      /** Releases whose commits are kept in the cluster, so that they start again without the forge. */
+      kept_commits: z.int().min(1).default(5),
+      /** Work inside this one namespace, without rights to the whole cluster. */
+      single_namespace: z.string().min(1).optional(),
+    })
+    .prefault({}),
   git: z
     .strictObject({
       /** Seconds that a fetch may take. */
@@ -62,6 +125,7 @@ const settingsSchema = z.strictObject({
 
 export type Settings = z.infer<typeof settingsSchema>;
 export type ApiSettings = Settings["api"];
+export type KubernetesSettings = Settings["kubernetes"];
 
 /** Reads the text of the settings file. Throws `usage` with every problem: settings are ours, not a pipeline's. */
 export function parseSettings(text: string, file: string): Settings {

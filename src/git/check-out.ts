@@ -24,15 +24,7 @@ export async function checkOutCommit(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const tree = await parts.trees.tree(commit);
-  if (tree.bytes > parts.maxBytes) {
-    throw new Failure(
-      "repository-limit",
-      `Cannot check out commit ${commit.hash}: it unpacks to ${Math.ceil(tree.bytes / 1024 / 1024)} MiB.`,
-      {
-        hint: "Keep data and models out of the repository, or raise git.max_repository_mb in settings.yaml.",
-      },
-    );
-  }
+  checkSize("check out", tree, commit, parts.maxBytes);
   const contents = tree.isSmall ? await parts.trees.allContents(commit) : undefined;
   const making = join(dirname(folder), `.${basename(folder)}.${randomBytes(4).toString("hex")}.tmp`);
   try {
@@ -49,6 +41,16 @@ export async function checkOutCommit(
     rmSync(`${making}.index`, { force: true });
     rmSync(`${making}.index.lock`, { force: true });
   }
+}
+
+/** Fails: repository-limit. */
+export function checkSize(doing: string, tree: CommitTree, commit: CommitRef, maxBytes: number): void {
+  if (tree.bytes <= maxBytes) return;
+  throw new Failure(
+    "repository-limit",
+    `Cannot ${doing} commit ${commit.hash}: it unpacks to ${Math.ceil(tree.bytes / 1024 / 1024)} MiB.`,
+    { hint: "Keep data and models out of the repository, or raise git.max_repository_mb in settings.yaml." },
+  );
 }
 
 /** Links last, and files only where nothing is: nothing is ever written through a link. */

@@ -97,6 +97,11 @@ export function checkOutArguments(hash: string): readonly string[] {
   return ["read-tree", "-u", "--reset", "--no-recurse-submodules", commitName(hash)];
 }
 
+/** Of the commit, not of its tree: the times in it are the commit's then. */
+export function archiveArguments(hash: string): readonly string[] {
+  return ["archive", "--format=tar", "--end-of-options", commitName(hash)];
+}
+
 export function keepArguments(ref: string, hash: string): readonly string[] {
   return ["update-ref", "--", ownRef(ref), commitName(hash)];
 }

@@ -6,6 +6,7 @@ import { pathInRepository } from "../core/repository-path.ts";
 import type { CommitRef, RunCommit } from "../core/run-state.ts";
 import { acquireLock } from "../lib/process-lock.ts";
 import type { RepositoryRequest, Source } from "../ports/source.ts";
+import { archiveCommit } from "./archive-commit.ts";
 import { removeLeftCallFolders } from "./call-folder.ts";
 import { checkOutCommit } from "./check-out.ts";
 import { createCommitTrees } from "./commit-tree.ts";
@@ -147,6 +148,11 @@ export function createGitSource(options: GitSourceOptions): Source {
     async checkOut(commit, target, signal) {
       const maxBytes = options.maxRepositoryMb * 1024 * 1024;
       await checkOutCommit({ machine, trees, maxBytes }, mirrorOf(commit), commit, target, signal);
+    },
+
+    async archive(commit, signal) {
+      const maxBytes = options.maxRepositoryMb * 1024 * 1024;
+      return archiveCommit({ machine, trees, maxBytes }, mirrorOf(commit), commit, signal);
     },
 
     async keep(commit, name) {

@@ -23,6 +23,8 @@ const askedFor = {
   acceptHostKey: z.string().max(256).optional(),
   strict: z.boolean().default(false),
   group: name.optional(),
+  image: z.string().max(512).optional(),
+  checkImage: z.boolean().optional(),
   startedBy: z.string().max(64).default("api"),
 };
 

@@ -1,4 +1,4 @@
-import { asFailure, type Failure } from "../core/failure.ts";
+import { asFailure, Failure } from "../core/failure.ts";
 import { type Plan, plannedStages } from "../core/plan.ts";
 import type { SecretValue } from "../core/secret-value.ts";
 import type { Artifacts } from "../ports/artifacts.ts";
@@ -13,13 +13,13 @@ import { endFailedRun } from "./end-failed-run.ts";
 import { type PreparedEnvironment, prepareEnvironments } from "./prepare-environments.ts";
 import { prepareRun } from "./prepare-run.ts";
 import { type RunRecorder, storyOf } from "./record-run.ts";
-import { isReleased, removeFormerServices, saveRelease } from "./settle-release.ts";
+import { isReleased, leaveIfEmpty, removeFormerServices, saveRelease } from "./settle-release.ts";
 
 export interface RunParts {
   readonly store: RunStore;
   readonly source: Source;
   readonly environments: Environments;
-  readonly artifacts: Artifacts;
+  readonly artifacts: Pick<Artifacts, "sweep">;
   readonly engine: Engine;
   readonly secrets: Secrets;
   readonly secretReader: SecretReader;
@@ -82,7 +82,10 @@ export async function carryOutRun(
     if (!isReleased(recorder.run, parts.store)) recordFailure(error, recorder);
   }
   if (isReleased(recorder.run, parts.store)) {
-    if (planned !== undefined) await removeFormerServices(planned);
+    if (planned !== undefined) {
+      await removeFormerServices(planned);
+      await leaveIfEmpty(planned);
+    }
     // A cancellation that came too late has left its reason.
     recorder.update({ status: "succeeded", reason: undefined, code: undefined, endedAt: recorder.now() });
   } else {
@@ -109,12 +112,28 @@ async function prepare(
   await parts.takeTurn(prepared.namespace, prepared.deployment, recorder, signal);
   const plan = prepared.plan();
   useSecrets(plan, recorder, parts);
+  if (recorder.run.reason === undefined) await prepareEngine(plan, recorder, parts, signal);
   const { ready: environments, failure } = await prepareEnvironments(plan, recorder, parts, signal);
   if (recorder.run.status === "preparing" && recorder.run.reason === undefined && failure === undefined) {
     const stages = plan.nodes.map((node) => waitingStage(node, environments));
     recorder.update({ status: "running", release: plan.release, stages });
   }
   return { plan, environments, recorder, parts, failure };
+}
+
+/** What the engine needs before the first stage; done again, which changes nothing, by a server that goes on with the run. */
+async function prepareEngine(
+  plan: Plan,
+  recorder: RunRecorder,
+  { engine }: RunParts,
+  signal: AbortSignal,
+): Promise<void> {
+  const { id, commit, request } = recorder.run;
+  if (commit === undefined) throw new Failure("internal", "A run without a commit can't be prepared.");
+  const { checkImage } = request;
+  const note = recorder.notice;
+  const { image } = await engine.prepare({ runId: id, plan, commit, checkImage }, { note }, signal);
+  if (image !== undefined && recorder.run.image === undefined) recorder.update({ image });
 }
 
 /**

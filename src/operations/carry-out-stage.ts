@@ -94,6 +94,7 @@ function taskBase(planned: PlannedStage, { plan, environments, recorder }: Plann
     release: plan.release,
     commit: run.commit,
     environment: { key: environment.key, folder: environment.folder, python: environment.python },
+    ...(run.image === undefined ? {} : { image: run.image }),
     inputs: planned.stage.inputs.map((input): TaskInput => {
       const output = run.stages
         .findLast(({ stage, status }) => stage === input.fromStage && status === "succeeded")

@@ -38,6 +38,7 @@ export function decidePlan(
     services: parts.engine.services(),
     requirementsFiles,
     secretsGroup,
+    image: request.image,
     secrets: before.secrets ?? findSecrets(project, secretsGroup, parts),
   });
 }

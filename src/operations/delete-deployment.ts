@@ -59,4 +59,5 @@ async function removeAll(
   ]);
   for (const runId of runIds) await engine.removeRun(runId);
   store.removeDeployment(namespace, name);
+  await engine.leaveNamespace(namespace, name, { note: () => {} });
 }

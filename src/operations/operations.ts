@@ -60,6 +60,8 @@ export interface PlannedDeployment {
   readonly plan: Plan;
   /** Of the project file, one line each. */
   readonly warnings: readonly string[];
+  /** Every object that would be made in the cluster, as Kubernetes takes it; undefined on an engine without such. */
+  readonly objects?: readonly Readonly<Record<string, unknown>>[] | undefined;
 }
 
 export interface JobActions {

@@ -14,7 +14,7 @@ import type { RunFeed } from "./run-feed.ts";
 import { createRunQueue } from "./run-queue.ts";
 import { createRunSlots } from "./run-slots.ts";
 import { sweepArtifacts, sweepReleases, sweepRuns, sweepSecrets } from "./sweep.ts";
-import { createTurns } from "./turns.ts";
+import { createTurns, type Turns } from "./turns.ts";
 
 /** The actions as the server carries them out, and what it needs to start and stop well. */
 export interface RunActions extends DeploymentActions {
@@ -23,12 +23,14 @@ export interface RunActions extends DeploymentActions {
    * when it is left to the next server.
    */
   startRun(start: RunStart): Promise<Run>;
-  /** Goes on with every run that an earlier server left unfinished. */
-  resume(): void;
+  /** Goes on with every run that an earlier server left unfinished, or ends it, or leaves it to whoever carries it out. */
+  resume(decide?: (run: Run) => "go on" | "end" | "leave"): void;
   /** Cancels every run that is carried out, and returns when all of them have ended. `why` is as of `cancelRun`. */
   cancelAll(why: string): Promise<void>;
   /** Runs being carried out now. */
   running(): readonly string[];
+  /** Returns when every run has ended, and what it left was tidied up. */
+  idle(): Promise<void>;
 }
 
 /** A run as a job asks for it. */
@@ -47,6 +49,8 @@ export interface RunActionParts extends SharedParts {
   readonly maxParallelRuns: number;
   /** Beyond which no run is accepted from outside: each has its place in memory. */
   readonly maxUnfinishedRuns: number;
+  /** Of the namespaces; this process's own by default. */
+  readonly turns?: Turns;
 }
 
 /** Milliseconds until a run whose record can't be written (a full disk) is gone on with. */
@@ -62,7 +66,8 @@ export function createRunActions(parts: RunActionParts, feed: RunFeed): RunActio
     string,
     { recorder: RunRecorder; readonly stop: AbortController; readonly ended: Promise<void> }
   >();
-  const turns = createTurns();
+  const carrying = new Set<Promise<void>>();
+  const turns = parts.turns ?? createTurns();
   const takeTurn = createRunQueue(turns, store);
   const slots = createRunSlots(parts.maxParallelRuns);
   let sweeping: Promise<unknown> = Promise.resolve();
@@ -107,18 +112,30 @@ export function createRunActions(parts: RunActionParts, feed: RunFeed): RunActio
     },
     deleteService: (deployment, service) => deleteService(deployment, service, parts, turns),
     cleanEnvironments: ({ unusedDays }) => cleanEnvironments(unusedDays, parts),
-    resume() {
+    resume(decide = () => "go on") {
       // Whoever had the turn when the server died has it again before anybody can wait for it.
       const order = (run: Run): number => (run.status === "reverting" ? 0 : run.status === "running" ? 1 : 2);
       const left = store.unfinishedRuns().toSorted((a, b) => order(a) - order(b));
-      for (const run of left) void carryOut(run, { keep: false });
+      for (const run of left) {
+        const decided = decide(run);
+        if (decided === "go on") startCarryingOut(run, { keep: false });
+        if (decided === "end") startCarryingOut(given(run, "its controller is gone"), { keep: false });
+      }
     },
     async cancelAll(why) {
       for (const runId of carriedOut.keys()) cancel(runId, why);
       await Promise.all([...carriedOut.values()].map(({ ended }) => ended));
     },
     running: () => [...carriedOut.keys()],
+    async idle() {
+      while (carrying.size > 0) await Promise.all(carrying);
+    },
   };
+
+  function startCarryingOut(run: Run, access: RepositoryAccess): void {
+    const carried = carryOut(run, access).finally(() => carrying.delete(carried));
+    carrying.add(carried);
+  }
 
   /** The run that was accepted for the request when it came before. Fails: usage. */
   function runOfKey({ key, url }: DeployRequest): Run | undefined {
@@ -138,7 +155,7 @@ export function createRunActions(parts: RunActionParts, feed: RunFeed): RunActio
   function begin({ id, request, access }: RunStart): void {
     const run = newRun(id, request, clock.now());
     store.saveRun(run);
-    void carryOut(run, access);
+    startCarryingOut(run, access);
   }
 
   /** Until the run is finished, or the store is closed and the next server goes on with it. */
@@ -277,6 +294,12 @@ export function accessOf(
   credentials: RepositoryCredentials | undefined,
 ): RepositoryAccess {
   return { url, sshKey: credentials?.sshKey, keep: credentials?.keep ?? false };
+}
+
+/** As if a person had asked for its end. */
+function given(run: Run, why: string): Run {
+  if (run.reason !== undefined) return run;
+  return { ...run, cancelRequested: true, reason: `cancelled: ${why}`, code: "cancelled" };
 }
 
 function newRun(id: string, request: DeployRequest, now: Date): Run {

@@ -48,6 +48,7 @@ export async function saveRelease({ plan, environments, recorder, parts }: Plann
         run.stages.filter(({ outputs }) => outputs.length > 0).map(({ node, outputs }) => [node, outputs]),
       ),
       services,
+      ...(run.image === undefined ? {} : { image: run.image }),
       secrets: secretVersions(plan),
     },
     {
@@ -101,5 +102,15 @@ export async function removeFormerServices({ plan, recorder, parts }: PlannedRun
         `Cannot remove service: ${service.name}: ${asFailure(error).message} The next deployment tries again.`,
       );
     }
+  }
+}
+
+/** A pipeline without services leaves nothing that a namespace would be for. */
+export async function leaveIfEmpty({ plan, recorder, parts }: PlannedRun): Promise<void> {
+  if (plan.nodes.some(({ stage }) => stage.kind === "service")) return;
+  try {
+    await parts.engine.leaveNamespace(plan.namespace, plan.deployment, { note: recorder.notice });
+  } catch (error) {
+    recorder.notice("warning", `Cannot tidy up namespace ${plan.namespace}: ${asFailure(error).message}`);
   }
 }

@@ -2,15 +2,20 @@ import { changedSecrets } from "../core/changed-secrets.ts";
 import type { Deployment, Run, ServiceStatus } from "../core/run-state.ts";
 import type { LogReader } from "../ports/engine.ts";
 import type { Environments } from "../ports/environments.ts";
-import type { StoreReader } from "../ports/store.ts";
+import type { JobReader } from "../ports/job-store.ts";
+import type { RunReader } from "../ports/run-store.ts";
+import type { SecretReader } from "../ports/secrets.ts";
 import { findRun } from "./find-run.ts";
 import { readJobLog } from "./job-log.ts";
 import type { DeploymentView, Views } from "./operations.ts";
 import { readLogs } from "./read-logs.ts";
 
+/** What views look into. */
+export interface ViewedStore extends RunReader, JobReader, SecretReader {}
+
 export interface ViewParts {
   /** Opened for each view, so that a store that appears later is seen; undefined when nothing was ever recorded. */
-  readonly read: <T>(look: (store: StoreReader) => T, nothing: T) => T;
+  readonly read: <T>(look: (store: ViewedStore) => T, nothing: T) => T;
   readonly logs: LogReader;
   readonly environments: () => Promise<Environments>;
   /** Corrects what the store says of a service by what is true on the machine now (the server may be dead). */
@@ -54,7 +59,7 @@ export function createViews(parts: ViewParts): Views {
   };
 }
 
-function viewOf(found: Deployment, services: readonly ServiceStatus[], store: StoreReader): DeploymentView {
+function viewOf(found: Deployment, services: readonly ServiceStatus[], store: ViewedStore): DeploymentView {
   const { namespace, name, liveRelease } = found;
   const release = liveRelease === undefined ? undefined : store.release(namespace, name, liveRelease);
   const used = release?.secrets ?? [];
@@ -71,7 +76,7 @@ function viewOf(found: Deployment, services: readonly ServiceStatus[], store: St
 const recentRuns = 100;
 
 /** Not one that was refused because the deployment is another repository's. */
-function lastRunOf({ namespace, name }: Deployment, store: StoreReader): Run | undefined {
+function lastRunOf({ namespace, name }: Deployment, store: ViewedStore): Run | undefined {
   const isOwn = ({ code }: Run): boolean => code !== "namespace-taken";
   const [newest] = store.runs({ deployment: name, namespace, limit: 1 });
   if (newest === undefined || isOwn(newest)) return newest;

@@ -3,7 +3,8 @@
  * Each verb is idempotent by its task's run, node and attempt: called again after a crash it goes on with what is there.
  */
 
-import type { BatchTask, ServiceStatus, ServiceTask, StageOutput } from "../core/run-state.ts";
+import type { Plan } from "../core/plan.ts";
+import type { BatchTask, RunCommit, ServiceStatus, ServiceTask, StageOutput } from "../core/run-state.ts";
 
 /** What a task tells while it goes. */
 export interface TaskObserver {
@@ -29,8 +30,30 @@ export interface ServiceName {
   readonly stage: string;
 }
 
+/** A run whose plan is decided, before anything of it is started. */
+export interface RunTarget {
+  readonly runId: string;
+  readonly plan: Plan;
+  readonly commit: RunCommit;
+  /** Whether it is asked that the image exists; the engine's settings say so when undefined. */
+  readonly checkImage: boolean | undefined;
+}
+
 export interface Engine {
   readonly kind: "local" | "kubernetes";
+
+  /**
+   * Makes what a run needs before its first stage: a namespace, copies of its secrets and of its commit, where the engine
+   * has such things. Fails: image-missing, cluster-refused, cluster-unreachable.
+   */
+  prepare(
+    target: RunTarget,
+    observer: Pick<TaskObserver, "note">,
+    signal: AbortSignal,
+  ): Promise<{ readonly image?: string | undefined }>;
+
+  /** Removes what was made for the namespace itself, when nothing is deployed there any more. */
+  leaveNamespace(namespace: string, deployment: string, observer: Pick<TaskObserver, "note">): Promise<void>;
 
   /** Runs one attempt to its end, or goes on watching it. The signal ends its whole process tree. */
   runBatch(task: BatchTask, observer: TaskObserver, signal: AbortSignal): Promise<BatchOutcome>;

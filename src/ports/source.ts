@@ -46,6 +46,12 @@ export interface Source {
    */
   checkOut(commit: CommitRef, folder: string, signal?: AbortSignal): Promise<void>;
 
+  /**
+   * The commit's files as a tar archive, compressed by gzip: the same bytes each time. What `.gitattributes` says of
+   * archives does not count: it is what `checkOut` makes. Fails: store-damaged, path-outside, repository-limit, cancelled.
+   */
+  archive(commit: CommitRef, signal?: AbortSignal): Promise<Buffer>;
+
   /** Protects a commit from being swept, under a name of the caller's (`release/NAMESPACE/12`); `forget` undoes it. */
   keep(commit: CommitRef, name: string): Promise<void>;
   forget(commit: CommitRef, name: string): Promise<void>;

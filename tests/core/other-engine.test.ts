@@ -21,12 +21,12 @@ test("nothing is told where nothing is known of another engine", () => {
   expect(elsewhere({ chosen: server, localDeployments: 0, login: "https://s.test" })).toBeUndefined();
 });
 
-test("who has chosen kubernetes is told that this is another engine, and nothing is said to be left out", () => {
+test("who looks at a cluster is told what this machine's own engine holds, too", () => {
   const kubernetes: EngineChoice = { engine: "kubernetes", why: "--engine is kubernetes" };
-  expect(shownInstead(kubernetes)).toBe(
-    "Shown is this machine's own engine: kubernetes is chosen (--engine is kubernetes), which this version does not have.",
+  expect(shownInstead(kubernetes)).toBeUndefined();
+  expect(elsewhere({ chosen: kubernetes, localDeployments: 2, login: undefined })).toBe(
+    "Not shown: this machine's own engine holds 2 deployments. See with --engine local",
   );
-  expect(elsewhere({ chosen: kubernetes, localDeployments: 2, login: undefined })).toBeUndefined();
 });
 
 test("who looks where no engine may be chosen is told that, and nothing is said to be left out", () => {

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import about from "../../package.json" with { type: "json" };
+import { plainPod } from "../support/tasks.ts";
 import {
   batchStage,
   errorsOf,
@@ -33,6 +34,10 @@ test("a valid file becomes a project with its defaults filled in", () => {
           args: [],
           cpuRequest: 0.5,
           memoryRequestMb: 120,
+          cpuLimit: undefined,
+          memoryLimitMb: undefined,
+          gpuRequest: 0,
+          pod: plainPod,
           requirements: [],
           requirementsFile: undefined,
           secrets: {},
@@ -41,7 +46,6 @@ test("a valid file becomes a project with its defaults filled in", () => {
           inputs: [],
           maxCompletionTimeSeconds: 40,
           retries: 1,
-          memoryLimitMb: undefined,
         },
       ],
       [
@@ -53,6 +57,10 @@ test("a valid file becomes a project with its defaults filled in", () => {
           args: [],
           cpuRequest: 0.25,
           memoryRequestMb: 90,
+          cpuLimit: undefined,
+          memoryLimitMb: undefined,
+          gpuRequest: 0,
+          pod: plainPod,
           requirements: [],
           requirementsFile: undefined,
           secrets: {},
@@ -117,6 +125,55 @@ test("every optional key arrives where the rest of the tool looks for it", () =>
     ],
   });
   expect(logLevel).toBe("DEBUG");
+});
+
+test("settings of pods are those of the stage over those of the pipeline, key by key", () => {
+  const { stages } = projectOf(
+    fileWith({
+      "pipeline.kubernetes": `
+    node_selector: {arch: arm64, pool: cpu}
+    tolerations: [{key: spot, operator: Exists}]
+    image_pull_secrets: [our-registry, another]
+    security: restricted
+    service_account_token: yes
+    extra: {priorityClassName: low, dnsConfig: {options: [{name: ndots}], searches: [a]}}`,
+      "stages.measure.cpu_limit": "2",
+      "stages.measure.gpu_request": "1",
+      "stages.forecast.service.memory_limit_mb": "256",
+      "stages.forecast.kubernetes": `
+      node_selector: {pool: gpu}
+      tolerations: []
+      image_pull_secrets: [mine]
+      service_account_token: no
+      security: baseline
+      extra: {dnsConfig: {searches: [b], nameservers: null}, hostAliases: []}`,
+    }),
+  );
+  expect(stages.get("measure")).toMatchObject({
+    cpuLimit: 2,
+    gpuRequest: 1,
+    memoryLimitMb: undefined,
+    pod: {
+      nodeSelector: { arch: "arm64", pool: "cpu" },
+      tolerations: [{ key: "spot", operator: "Exists" }],
+      imagePullSecrets: ["our-registry", "another"],
+      serviceAccountToken: true,
+      security: "restricted",
+    },
+  });
+  expect(stages.get("forecast")).toMatchObject({ gpuRequest: 0, memoryLimitMb: 256 });
+  expect(stages.get("forecast")?.pod).toEqual({
+    nodeSelector: { arch: "arm64", pool: "gpu" },
+    tolerations: [],
+    imagePullSecrets: ["mine"],
+    serviceAccountToken: false,
+    security: "baseline",
+    extra: {
+      priorityClassName: "low",
+      dnsConfig: { options: [{ name: "ndots" }], searches: ["b"], nameservers: null },
+      hostAliases: [],
+    },
+  });
 });
 
 /** Path, what is written there, and the reason after the arrow; undefined: accepted. */
@@ -252,6 +309,33 @@ const keyTable: readonly (readonly [
   ["stages.measure.batch.memory_limit_mb", "1", undefined],
   ["stages.measure.batch.memory_limit_mb", "0", "min value is 1"],
   ["stages.measure.batch.memory_limit_mb", "null", "null value not allowed"],
+  ["stages.forecast.service.memory_limit_mb", "0", "min value is 1"],
+  ["stages.measure.cpu_limit", "1", undefined],
+  ["stages.measure.cpu_limit", "0", "must be more than 0"],
+  ["stages.measure.cpu_limit", "-0.5", "min value is 0.0"],
+  ["stages.measure.cpu_limit", "500m", "must be of float type"],
+  ["stages.measure.gpu_request", "0", undefined],
+  ["stages.measure.gpu_request", "-1", "min value is 0"],
+  ["stages.measure.kubernetes", "null", "null value not allowed"],
+  ["stages.measure.kubernetes", "[]", "must be of dict type"],
+  ["stages.measure.kubernetes.node_selector", "{a: 1}", '[{"a": ["must be of string type"]}]'],
+  ["stages.measure.kubernetes.tolerations", "[x]", '[{"0": ["must be of dict type"]}]'],
+  [
+    "stages.measure.kubernetes.image_pull_secrets",
+    "[a_b]",
+    `[{"0": ["value does not match regex '[a-zA-Z0-9-\\\\.]+'"]}]`,
+  ],
+  ["stages.measure.kubernetes.service_account_token", '"yes"', "must be of boolean type"],
+  ["stages.measure.kubernetes.security", "privileged", "unallowed value privileged"],
+  ["stages.measure.kubernetes.extra", "{a: null, b: [{c: 1.5}]}", undefined],
+  [
+    "stages.measure.kubernetes.extra",
+    "{a: 2026-01-01}",
+    '[{"a": ["must not be of date type; put it in quotes"]}]',
+  ],
+  ["stages.measure.kubernetes.extra", "{a: .inf}", '[{"a": ["must be a finite number"]}]'],
+  ["stages.measure.kubernetes.extra", "{1: a}", '[{"1": ["must be of string type"]}]'],
+  ["pipeline.kubernetes.extra", "null", "null value not allowed"],
   ["stages.forecast.service", "null", "null value not allowed"],
   ["stages.forecast.service", "5", "must be of dict type"],
   ["stages.forecast.service.max_startup_time_seconds", "0", undefined],

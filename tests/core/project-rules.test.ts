@@ -180,6 +180,22 @@ const advised: readonly (readonly [
     { "stages.measure.batch.memory_limit_mb": "100" },
     ["stages.measure.batch.memory_limit_mb -> is less than memory_request_mb, 120"],
   ],
+  [
+    { "stages.forecast.service.memory_limit_mb": "89", "stages.forecast.cpu_limit": "0.2" },
+    [
+      "stages.forecast.service.memory_limit_mb -> is less than memory_request_mb, 90",
+      "stages.forecast.cpu_limit -> is less than cpu_request, 0.25",
+    ],
+  ],
+  [
+    { "stages.measure.kubernetes.node_selectors": "{}", "pipeline.kubernetes.toleration": "[]" },
+    [
+      "pipeline.kubernetes.toleration -> unknown key, ignored; did you mean tolerations?",
+      "stages.measure.kubernetes.node_selectors -> unknown key, ignored; did you mean node_selector?",
+    ],
+  ],
+  // Settings that only Kubernetes knows are no mistake here.
+  [{ "stages.measure.gpu_request": "1", "stages.measure.kubernetes.security": "restricted" }, []],
 ];
 
 test.each(advised)("what looks wrong is a warning and no error: %j", (changes, messages) => {

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
 import { projectJsonSchema } from "../../src/core/json-schema.ts";
-import { kindKeys, loggingKeys, pipelineKeys, stageKeys } from "../../src/core/project-schema.ts";
+import { kindKeys, loggingKeys, pipelineKeys, podKeys, stageKeys } from "../../src/core/project-schema.ts";
 import { readYaml } from "../../src/core/yaml/read-yaml.ts";
 import type { YamlValue } from "../../src/core/yaml/values.ts";
 import { generate } from "../../tools/generators/project-file.ts";
@@ -24,9 +24,14 @@ test("the reference and the schema file are what the description makes", async (
 
 test("the reference names every key, and tells how an editor finds the schema", async () => {
   const page = (await generate()).get("docs/reference/project-file.md") ?? "";
-  const keys = [pipelineKeys, stageKeys("1.1"), kindKeys.batch, kindKeys.service, loggingKeys].flatMap(
-    Object.keys,
-  );
+  const keys = [
+    pipelineKeys,
+    stageKeys("1.1"),
+    kindKeys.batch,
+    kindKeys.service,
+    podKeys,
+    loggingKeys,
+  ].flatMap(Object.keys);
   expect(keys.length).toBeGreaterThan(25);
   for (const key of keys) expect(page).toContain(`| \`${key}\` |`);
   expect(page).toContain("# yaml-language-server: $schema=");
@@ -93,6 +98,27 @@ const cases: readonly (readonly [
   [{ "stages.measure.batch.retries": "-1" }, "invalid"],
   [{ "stages.measure.batch.retries": "true" }, "valid"],
   [{ "stages.measure.batch.memory_limit_mb": "0" }, "invalid"],
+  [{ "stages.forecast.service.memory_limit_mb": "500" }, "valid"],
+  [{ "stages.measure.cpu_limit": "0.1" }, "valid"],
+  [{ "stages.measure.cpu_limit": "0" }, "invalid"],
+  [{ "stages.measure.cpu_limit": "-1" }, "invalid"],
+  [{ "stages.measure.gpu_request": "1" }, "valid"],
+  [{ "stages.measure.gpu_request": "0.5" }, "invalid"],
+  [{ "stages.measure.kubernetes": "{}" }, "valid"],
+  [{ "stages.measure.kubernetes": "[]" }, "invalid"],
+  [{ "stages.measure.kubernetes.node_selector": "{a: b}" }, "valid"],
+  [{ "stages.measure.kubernetes.node_selector": "{a: 1}" }, "invalid"],
+  [{ "stages.measure.kubernetes.tolerations": "[{key: a, tolerationSeconds: 3}]" }, "valid"],
+  [{ "stages.measure.kubernetes.tolerations": "[a]" }, "invalid"],
+  [{ "stages.measure.kubernetes.extra": "{a: [{b: null}, 1.5, yes]}" }, "valid"],
+  [{ "stages.measure.kubernetes.extra": "[a]" }, "invalid"],
+  [{ "pipeline.kubernetes.image_pull_secrets": "[our-registry]" }, "valid"],
+  [{ "pipeline.kubernetes.image_pull_secrets": "our-registry" }, "invalid"],
+  [{ "pipeline.kubernetes.service_account_token": "yes" }, "valid"],
+  [{ "pipeline.kubernetes.service_account_token": "1" }, "invalid"],
+  [{ "pipeline.kubernetes.security": "restricted" }, "valid"],
+  [{ "pipeline.kubernetes.security": "privileged" }, "invalid"],
+  [{ "pipeline.kubernetes.more": "1" }, "valid"],
   [{ "stages.forecast.service.port": "'80'" }, "invalid"],
   [{ "stages.forecast.service.ingress": "1" }, "invalid"],
   [{ "stages.forecast.service.health_path": "/a" }, "valid"],

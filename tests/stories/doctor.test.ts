@@ -20,7 +20,6 @@ test("where a deployment would be refused or go elsewhere the doctor says so, as
   const create = ["create", "deployment", "file:///no/such/repository"];
   for (const [variables, found] of [
     [{ BODYWORK_ENGINE: "", CI: "true" }, /^none can be chosen: .*CI/],
-    [{ BODYWORK_ENGINE: "kubernetes" }, /^kubernetes, which this version does not have/],
     [{ BODYWORK_ENGINE: "local", BODYWORK_SERVER: "https://b.test" }, /^none can be chosen/],
   ] as const) {
     const there = bodyworkOf(tool.home, variables);

@@ -25,8 +25,6 @@ test("what contradicts itself, or names an engine that does not exist, is refuse
 }, 120_000);
 
 test.each([
-  ["--engine kubernetes", {}, ["--engine", "kubernetes"], "kubernetes is chosen (--engine is kubernetes)"],
-  ["in a cluster", { KUBERNETES_SERVICE_HOST: "10.0.0.1" }, [], "kubernetes is chosen"],
   ["with a KUBECONFIG that is not there", { KUBECONFIG: "/gone/config" }, [], "none could be chosen"],
   ["in a CI job", { CI: "true" }, [], "none could be chosen: this is a CI job"],
 ])(
@@ -43,6 +41,18 @@ test.each([
   },
   120_000,
 );
+
+test.each([
+  ["--engine kubernetes", {}, ["--engine", "kubernetes"]],
+  ["BODYWORK_ENGINE", { BODYWORK_ENGINE: "kubernetes" }, []],
+])("who chooses a cluster by %s, and has no kubeconfig, is refused, and nothing is done here", async (_how, set, more) => {
+  const tool = bodywork({ BODYWORK_ENGINE: "", ...set });
+  for (const words of [...looks, ["create", "deployment", "file:///gone"]]) {
+    const { exitCode, stdout, stderr } = await tool.run(...words, ...more);
+    expect(stderr).toContain("Cannot load authentication credentials from kubeconfig");
+    expect([exitCode, stdout]).toEqual([1, ""]);
+  }
+}, 120_000);
 
 test("CI=false is no CI job", async () => {
   const { exitCode, stderr } = await bodywork({ BODYWORK_ENGINE: "", CI: "false" }).run("get", "deployments");

@@ -13,6 +13,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   secrets: ["core", "ports", "lib"],
   store: ["core", "ports", "lib"],
   artifacts: ["core", "ports", "lib"],
+  image: ["core", "ports", "lib"],
   ci: ["core"],
   operations: ["core", "ports", "lib"],
   scheduler: ["operations", "core", "ports", "lib"],
@@ -25,6 +26,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
 const programs: Readonly<Record<string, readonly string[] | "everything">> = {
   "wiring.ts": "everything",
   "server-wiring.ts": "everything",
+  "kubernetes-wiring.ts": "everything",
   "main.ts": ["wiring.ts", "cli", "core", "lib"],
   "index.ts": ["core"],
 };

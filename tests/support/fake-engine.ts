@@ -153,6 +153,10 @@ export function fakeMachine(liveAtFirst: ReadonlyMap<string, ServiceTask> = new 
       cutOff() {
         dead = true;
       },
+      prepare: async () => (dead ? cut : {}),
+      async leaveNamespace() {
+        if (dead) await cut;
+      },
       async runBatch(task, observer, signal) {
         if (dead) return cut;
         const key = `${task.runId}/${task.node}/${task.attempt}`;

@@ -55,6 +55,7 @@ export function fakeSource(): FakeSource {
     },
     listFiles: async (commit) => new Set(Object.keys(trees.get(commit.hash) ?? {})),
     checkOut: async () => {},
+    archive: async (commit) => Buffer.from(commit.hash),
     async keep(_commit, name) {
       kept.add(name);
     },

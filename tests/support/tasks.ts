@@ -1,11 +1,25 @@
-import type { BatchStage, ServiceStage } from "../../src/core/project.ts";
+import type { BatchStage, PodSettings, ServiceStage } from "../../src/core/project.ts";
 import type { BatchTask, ServiceTask, TaskBase } from "../../src/core/run-state.ts";
 import { aRun } from "../cli/support/records.ts";
+
+/** Of a project file that says nothing of Kubernetes. */
+export const plainPod: PodSettings = {
+  nodeSelector: {},
+  tolerations: [],
+  imagePullSecrets: [],
+  serviceAccountToken: false,
+  security: "baseline",
+  extra: {},
+};
 
 const aStage = {
   args: [],
   cpuRequest: 0.1,
   memoryRequestMb: 50,
+  cpuLimit: undefined,
+  memoryLimitMb: undefined,
+  gpuRequest: 0,
+  pod: plainPod,
   requirements: [],
   requirementsFile: undefined,
   secrets: {},
@@ -22,7 +36,6 @@ export function batchStage(name: string, change: Partial<BatchStage> = {}): Batc
     modulePath: `${name}.py`,
     maxCompletionTimeSeconds: 60,
     retries: 0,
-    memoryLimitMb: undefined,
     ...change,
   };
 }

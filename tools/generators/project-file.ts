@@ -6,6 +6,7 @@ import {
   kindKeys,
   loggingKeys,
   pipelineKeys,
+  podKeys,
   schemaVersions,
   stageKeys,
   topLevelSummaries,
@@ -42,6 +43,9 @@ function page(): readonly string[] {
     "### service",
     "The stage keeps answering requests.",
     keysTable(kindKeys.service),
+    "### kubernetes",
+    kubernetes,
+    keysTable(podKeys),
     order,
     handingOn,
     "## logging",
@@ -70,6 +74,20 @@ const dag = `### DAG
 \`a, b >> c\` is two steps: \`a\` and \`b\` side by side, then \`c\`. Spaces mean nothing. A step starts when everything of the step
 before it has succeeded; inside a step the services start when its batch stages have succeeded. A stage may be in several
 steps; twice in one step is refused when it is deployed. A DAG holds at most ${mostDagNames} names.`;
+
+const kubernetes = `*New.* \`pipeline.kubernetes\` holds for all stages; \`kubernetes\` of a stage wins over it, key by key. \`node_selector\` and
+\`extra\` are merged, a list replaces the pipeline's. Nothing here means anything to the local engine.
+
+    pipeline:
+      kubernetes:
+        image_pull_secrets: [our-registry]
+    stages:
+      train:
+        gpu_request: 1
+        kubernetes:
+          node_selector: { pool: gpu }
+          tolerations:
+            - { key: nvidia.com/gpu, operator: Exists, effect: NoSchedule }`;
 
 const order = `## Order by needs
 
@@ -161,20 +179,24 @@ function shownType(value: ValueSpec): string {
     case "integer":
       return `whole number, ${value.min} or more`;
     case "float":
-      return `number, ${value.min} or more`;
+      return value.above === true ? `number, more than ${value.min}` : `number, ${value.min} or more`;
     case "boolean":
       return "`true` or `false`";
     case "list":
       return `list of ${plural(value.items)}`;
     case "dict":
-      return `mapping of names to ${plural(value.values)}`;
+      return value.values.kind === "any" ? "mapping" : `mapping of names to ${plural(value.values)}`;
     case "string or dict":
       return `${shownType(value.text)}, or a mapping`;
+    case "section":
+      return "mapping, see [kubernetes](#kubernetes)";
+    case "any":
+      return "anything";
   }
 }
 
 function plural(value: ValueSpec): string {
-  return shownType(value).replace(/^text/, "texts");
+  return shownType(value).replace(/^(text|mapping)/, "$1s");
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {

@@ -18,6 +18,8 @@ export function readDeployRequest(input: CommandInput): DeployRequest {
     acceptHostKey: input.text("accept-host-key") || undefined,
     strict: input.flag("strict"),
     group: input.text("group") || undefined,
+    ...(input.text("bodywork-image") ? { image: input.text("bodywork-image") } : {}),
+    ...(input.choice("image-check") === undefined ? {} : { checkImage: input.choice("image-check") }),
     startedBy: input.flag("async") ? "async" : "command",
   };
 }
@@ -63,7 +65,7 @@ export async function readKeyOption(
   return { sshKey, keep: true };
 }
 
-/** Of what the original says of an image, only its form can be wrong here. */
+/** Of what the original says of an image, only its form can be known to be wrong before anything is asked. */
 export function imageProblem(input: CommandInput): Failure | undefined {
   const image = input.text("bodywork-image") || undefined;
   if (image === undefined || isDockerImage(image)) return undefined;
@@ -73,11 +75,12 @@ export function imageProblem(input: CommandInput): Failure | undefined {
 }
 
 /** Says which of the options given mean nothing here, and why. */
-export function tellInactiveOptions(input: CommandInput, io: CliIo): void {
+export function tellInactiveOptions(input: CommandInput, engine: string, io: CliIo): void {
   const inactive = {
     ...(input.flag("async") ? {} : { retries: "only a job (--async) tries a whole deployment again" }),
     ...(input.flag("async") ? {} : { "async-job-name": "without --async there is no job" }),
-    "bodywork-image": "no image runs on this machine",
+    ...(engine === "kubernetes" ? {} : { "bodywork-image": "no image runs on this machine" }),
+    ...(engine === "kubernetes" ? { listen: "the cluster's own ingress routes to services" } : {}),
   };
   for (const [option, why] of Object.entries(inactive)) {
     if (input.text(option)) notice(io, "info", `--${option} is inactive here: ${why}.`);

@@ -25,6 +25,7 @@ import {
 import { printableText } from "../printable-text.ts";
 import { rule } from "../rule.ts";
 import { createRunProgress, type RunProgress } from "../run-progress.ts";
+import { manifestText } from "./configure-cluster.ts";
 import {
   imageProblem,
   readCredentials,
@@ -56,15 +57,21 @@ type OnRelease = (of: {
 
 async function deploy(input: CommandInput, context: CommandContext, onRelease: OnRelease): Promise<number> {
   const { io, wiring } = context;
-  await announceEngine(io, wiring);
+  const engine = await announceEngine(io, wiring);
   const invalidImage = imageProblem(input);
   if (invalidImage !== undefined) return refuse(invalidImage, resultStream(input, io));
-  tellInactiveOptions(input, io);
+  if (engine === "kubernetes" && input.flag("detach")) {
+    throw new Failure("usage", "Cannot use --detach on kubernetes: this command itself carries the run out.", {
+      hint: "To leave it to the cluster: --async",
+    });
+  }
+  tellInactiveOptions(input, engine, io);
   const request = readDeployRequest(input);
   const credentials = await readCredentials(input, request.url, context);
   const interruption = watchForInterruption(io, input.number("timeout"));
   try {
-    const operations = await unlessAborted(reachServer(input.text("listen"), wiring), interruption.cancel);
+    const listen = engine === "kubernetes" ? undefined : input.text("listen");
+    const operations = await unlessAborted(reachServer(listen, wiring), interruption.cancel);
     if (operations === undefined) {
       notice(io, "info", "Aborted! Nothing was started.");
       return 1;
@@ -115,7 +122,12 @@ async function printPlan({
   }
   onRelease(planned.plan);
   for (const warning of planned.warnings) notice(io, "warning", warning);
-  await printResult(io, outputFormat(input), planned, (record) => describePlan(io.stdout, record));
+  const format = outputFormat(input);
+  if (format === "yaml" && planned.objects !== undefined) {
+    io.stdout.write(await manifestText(planned.objects));
+    return 0;
+  }
+  await printResult(io, format, planned, (record) => describePlan(io.stdout, record));
   return 0;
 }
 

@@ -51,7 +51,19 @@ const deployOptions: readonly OptionSpec[] = [
     summary: "Cancel the run when it takes longer",
   },
   output,
-  { kind: "value", name: "bodywork-image", value: "IMAGE", summary: "Inactive", hidden: true },
+  {
+    kind: "value",
+    name: "bodywork-image",
+    value: "IMAGE",
+    summary: "On Kubernetes: the image for the stages, in place of docker_image",
+    hidden: true,
+  },
+  {
+    kind: "flag",
+    name: "image-check",
+    negatable: true,
+    summary: "On Kubernetes: ask whether the image exists; kubernetes.image_check of the settings if left out",
+  },
 ];
 
 const deployConflicts: CommandSpec["conflicts"] = [

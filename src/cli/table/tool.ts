@@ -1,5 +1,5 @@
 import type { CommandSpec } from "../command-spec.ts";
-import { gitUrl, output } from "./shared.ts";
+import { gitUrl, output, yes } from "./shared.ts";
 
 /** Rows of the command table. */
 export const toolCommands: readonly CommandSpec[] = [
@@ -7,12 +7,37 @@ export const toolCommands: readonly CommandSpec[] = [
     words: ["configure-cluster"],
     summary: "Make the engine ready for deployments; they do it by themselves",
     description: [
+      "On Kubernetes: the namespace bodywork-deployment-jobs, with a service account and the rights that deployments need. What is missing is made, also of what an earlier version made.",
       "On this machine there is no cluster to configure: the home folder is made, and the server started.",
     ],
     arguments: [],
-    options: [output],
-    examples: ["bodywork configure-cluster"],
+    options: [
+      { kind: "flag", name: "dry-run", summary: "Print the objects, and change nothing" },
+      {
+        kind: "value",
+        name: "namespace",
+        value: "NAMESPACE",
+        summary: "Rights inside this one namespace only, and none to the whole cluster",
+      },
+      output,
+    ],
+    examples: ["bodywork configure-cluster", "bodywork configure-cluster --dry-run"],
     load: async () => (await import("../commands/configure-cluster.ts")).configureCluster,
+  },
+  {
+    words: ["cluster", "remove"],
+    summary: "Remove all of Bodywork from a Kubernetes cluster",
+    description: [
+      "Cronjobs, jobs, history, groups of secrets, accounts and roles go. It refuses while deployments live, unless --with-deployments.",
+    ],
+    arguments: [],
+    options: [
+      { kind: "flag", name: "with-deployments", summary: "Delete every deployment first" },
+      yes,
+      output,
+    ],
+    examples: ["bodywork cluster remove --yes"],
+    load: async () => (await import("../commands/configure-cluster.ts")).removeCluster,
   },
   {
     words: ["doctor"],

@@ -64,6 +64,9 @@ export function createLocalEngine(parts: LocalEngineParts): LocalEngine {
   const services = createServices(parts);
   return {
     kind: "local",
+    // A namespace is a word in names and routes here: there is nothing to make for it.
+    prepare: async () => ({}),
+    leaveNamespace: async () => {},
     runBatch: (task, observer, signal) => runBatch(task, observer, signal, parts),
     rollOut: services.rollOut,
     removeService: services.remove,

@@ -499,6 +499,40 @@ describe("--async", () => {
   });
 });
 
+describe("on a cluster", () => {
+  const wiring: Partial<CliWiring> = {
+    engineNotice: async () => ({ engine: "kubernetes", why: "there is a kubeconfig at /k" }),
+  };
+
+  test("the image, and that it is not looked up, are asked for; --listen is inactive", async () => {
+    const { asked, parts } = recordingServer();
+    const { stderr } = await run(
+      [...create, "--bodywork-image=me/image:1", "--no-image-check", "--listen=127.0.0.1:1"],
+      { ...parts, wiring },
+    );
+    expect(asked.map(({ request: { image, checkImage } }) => ({ image, checkImage }))).toEqual([
+      { image: "me/image:1", checkImage: false },
+    ]);
+    expect(stderr).toContain("--listen is inactive here");
+    expect(stderr).not.toContain("--bodywork-image is inactive");
+  });
+
+  test("--detach is refused: nobody else would carry the run out", async () => {
+    const { exitCode, stderr } = await run([...create, "--detach"], { wiring });
+    expect(exitCode).toBe(2);
+    expect(stderr).toContain("--async");
+  });
+
+  test("--dry-run --output yaml prints every object as kubectl takes it", async () => {
+    const plan = async (): Promise<PlannedDeployment> => ({
+      ...aPlanned(),
+      objects: [{ kind: "Job" }, { kind: "Deployment" }],
+    });
+    const { stdout } = await run([...create, "--dry-run", "--output=yaml"], { operations: { plan }, wiring });
+    expect(stdout).toBe("---\nkind: Job\n---\nkind: Deployment\n");
+  });
+});
+
 describe("--bodywork-image", () => {
   test("that can't be one is refused before anything is asked for", async () => {
     const image = "bad:bodyworkml/bodywork-core:0.0.0";
@@ -651,7 +685,7 @@ function aPlanned(): PlannedDeployment {
   return {
     commit,
     plan: {
-      ...{ deployment: "my-project", namespace: "my-space", secretsGroup: "prod", release: 4 },
+      ...{ deployment: "my-project", namespace: "my-space", secretsGroup: "prod", release: 4, image: "python:3.11" },
       nodes: [
         planned(train, {
           environment: {

@@ -151,6 +151,8 @@ export function testWiring({ operations = {}, server = {}, wiring = {} }: Parts 
       ...server,
     }),
     serverAdmin: missing("serverAdmin"),
+    clusterAdmin: missing("clusterAdmin"),
+    finish: async () => {},
     serverMachine: missing("serverMachine"),
     logins: missing("logins"),
     readProjectFile: missing("readProjectFile"),

@@ -23,6 +23,7 @@ const keywords: Readonly<Record<string, Check>> = {
   enum: (values: readonly unknown[], value) => values.includes(value),
   const: (wanted: unknown, value) => value === wanted,
   minimum: (minimum: number, value) => typeof value !== "number" || value >= minimum,
+  exclusiveMinimum: (minimum: number, value) => typeof value !== "number" || value > minimum,
   pattern: (pattern: string, value) => typeof value !== "string" || new RegExp(pattern, "u").test(value),
   items: (schema: JsonSchema, value) => !Array.isArray(value) || value.every((item) => accepts(schema, item)),
   required: (keys: readonly string[], value) =>

@@ -36,6 +36,9 @@ const validFiles = [
     "stages.forecast.inputs": "{m: measure.m}",
     "stages.forecast.service.health_path": "/ok",
     "stages.measure.batch.memory_limit_mb": "400",
+    "stages.measure.cpu_limit": "2",
+    "stages.measure.kubernetes": "{extra: {a: [1, {b: null}]}, tolerations: [{key: spot}]}",
+    "pipeline.kubernetes": "{node_selector: {a: b}, extra: {a: c}}",
   }),
   fileWith({ version: '"1.0"' }).replace(/^pipeline:/m, "project:"),
   `x: &common

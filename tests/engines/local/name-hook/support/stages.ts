@@ -1,4 +1,5 @@
 import type { ServiceStage } from "../../../../../src/core/project.ts";
+import { plainPod } from "../../../../support/tasks.ts";
 
 export function serviceStage(port: number, change: Partial<ServiceStage> = {}): ServiceStage {
   return {
@@ -8,6 +9,10 @@ export function serviceStage(port: number, change: Partial<ServiceStage> = {}): 
     args: [],
     cpuRequest: 0.25,
     memoryRequestMb: 100,
+    cpuLimit: undefined,
+    memoryLimitMb: undefined,
+    gpuRequest: 0,
+    pod: plainPod,
     requirements: [],
     requirementsFile: undefined,
     secrets: {},

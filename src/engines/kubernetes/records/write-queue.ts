@@ -1,0 +1,136 @@
+import { setImmediate } from "node:timers/promises";
+
+export interface Write {
+  /** What it changes. */
+  readonly name: string;
+  /** `put run`: writes of one sort that follow each other may be done at once; all else is done one after the other. */
+  readonly sort: string;
+  /** Reads what it writes when it begins. Rejects when it can't be done. */
+  readonly carryOut: () => Promise<void>;
+}
+
+/**
+ * Writes in the order in which they were asked for. A write takes the place of a waiting one of the same name and sort,
+ * unless a border is between the two. One that can't be done stops all behind it, so that nothing is there of which the
+ * reason is missing; it is tried again when somebody waits.
+ */
+export interface WriteQueue {
+  add(write: Write): void;
+  /** Takes back a waiting write that nothing depends on any more. */
+  drop(name: string, sort: string): void;
+  /** What comes next is not done before, nor in place of, what was there by now. */
+  border(): void;
+  /** Whether it waits, or is being done. */
+  has(name: string): boolean;
+  /** All that was asked for up to now is done. Rejects as the write that can't be done. */
+  settled(): Promise<void>;
+  /** Begins no more. */
+  close(): void;
+}
+
+interface Waiter {
+  readonly left: Set<Entry>;
+  readonly done: () => void;
+  readonly fail: (error: unknown) => void;
+}
+
+interface Entry {
+  write: Write;
+  readonly section: number;
+}
+
+/** Requests at one time. */
+const mostAtOnce = 16;
+
+export function createWriteQueue(): WriteQueue {
+  let waiting: Entry[] = [];
+  let doing: readonly Entry[] = [];
+  let waiters: Waiter[] = [];
+  let section = 0;
+  let isGoing = false;
+  let isStopped = false;
+  let isClosed = false;
+
+  return {
+    add(write) {
+      const former = findWaiting(write.name, write.sort);
+      if (former === undefined) waiting.push({ write, section });
+      else former.write = write;
+      if (!isStopped) void goOn();
+    },
+    drop(name, sort) {
+      const entry = findWaiting(name, sort);
+      if (entry === undefined) return;
+      waiting = waiting.filter((other) => other !== entry);
+      finish(entry);
+    },
+    border() {
+      section += 1;
+    },
+    has: (name) => [...doing, ...waiting].some(({ write }) => write.name === name),
+    settled() {
+      const left = new Set([...doing, ...waiting]);
+      if (left.size === 0) return Promise.resolve();
+      return new Promise((resolve, reject) => {
+        waiters.push({ left, done: resolve, fail: reject });
+        isStopped = false;
+        void goOn();
+      });
+    },
+    close() {
+      isClosed = true;
+    },
+  };
+
+  function findWaiting(name: string, sort: string): Entry | undefined {
+    return waiting.find(
+      (entry) => entry.section === section && entry.write.name === name && entry.write.sort === sort,
+    );
+  }
+
+  async function goOn(): Promise<void> {
+    if (isGoing) return;
+    isGoing = true;
+    // What is changed in one go is written once.
+    await setImmediate();
+    while (waiting.length > 0 && !isStopped && !isClosed) await doNext();
+    isGoing = false;
+  }
+
+  async function doNext(): Promise<void> {
+    const group = nextGroup();
+    waiting = waiting.slice(group.length);
+    doing = group;
+    const results = await Promise.allSettled(group.map(({ write }) => write.carryOut()));
+    doing = [];
+    const failed = group.filter((_, index) => results[index]?.status === "rejected");
+    waiting = [...failed, ...waiting];
+    for (const entry of group) if (!failed.includes(entry)) finish(entry);
+    const failure = results.find((result) => result.status === "rejected");
+    if (failure === undefined) return;
+    isStopped = true;
+    const rejected = waiters;
+    waiters = [];
+    for (const { fail } of rejected) fail(failure.reason);
+  }
+
+  function nextGroup(): readonly Entry[] {
+    const [first] = waiting;
+    const group: Entry[] = [];
+    const names = new Set<string>();
+    for (const entry of waiting.slice(0, mostAtOnce)) {
+      if (entry.section !== first?.section || entry.write.sort !== first.write.sort) break;
+      if (names.has(entry.write.name)) break;
+      names.add(entry.write.name);
+      group.push(entry);
+    }
+    return group;
+  }
+
+  function finish(entry: Entry): void {
+    for (const waiter of waiters) {
+      if (waiter.left.delete(entry) && waiter.left.size === 0) waiter.done();
+    }
+    waiters = waiters.filter(({ left }) => left.size > 0);
+  }
+}

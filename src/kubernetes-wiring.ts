@@ -1,0 +1,263 @@
+/**
+ * The cluster's part of the composition root: the same operations as on this machine, with the cluster as engine and
+ * record. The process that asks for a deployment carries it out. Only wiring.ts knows it.
+ */
+
+import { randomBytes } from "node:crypto";
+import { hostname } from "node:os";
+
+import { isSshAddress } from "./core/repository-address.ts";
+import type { DeployRequest } from "./core/run-state.ts";
+import type { KubernetesSettings } from "./core/settings.ts";
+import { type ConnectOptions, connectCluster } from "./engines/kubernetes/client/connect.ts";
+import { fencedCluster } from "./engines/kubernetes/client/fence.ts";
+import { clusterReadiness, configureCluster, removeCluster } from "./engines/kubernetes/cluster-admin.ts";
+import { createImages } from "./engines/kubernetes/images/check-image.ts";
+import { createClusterJobs } from "./engines/kubernetes/jobs/cluster-jobs.ts";
+import { createKubernetesEngine } from "./engines/kubernetes/kubernetes-engine.ts";
+import { createPodEnvironments } from "./engines/kubernetes/pod-environments.ts";
+import { abandonedRuns } from "./engines/kubernetes/records/claims.ts";
+import { createClusterStore } from "./engines/kubernetes/records/cluster-store.ts";
+import { createLeases } from "./engines/kubernetes/records/lease.ts";
+import { createClusterSecrets } from "./engines/kubernetes/secrets/cluster-secrets.ts";
+import { systemClock } from "./lib/system-clock.ts";
+import { withAdopted } from "./operations/adopted-deployments.ts";
+import type { ClusterAdmin } from "./operations/cluster-admin.ts";
+import { createLeasedTurns } from "./operations/leased-turns.ts";
+import type { Operations } from "./operations/operations.ts";
+import { createRunActions } from "./operations/run-actions.ts";
+import { createRunFeed } from "./operations/run-feed.ts";
+import { createViews } from "./operations/views.ts";
+import type { JobReader } from "./ports/job-store.ts";
+import type { Source } from "./ports/source.ts";
+
+export interface KubernetesWiring {
+  readonly connect: ConnectOptions;
+  readonly settings: KubernetesSettings;
+  readonly maxParallelStages: number | undefined;
+  readonly source: Source;
+  /** The job of the cluster that this process is the controller of. */
+  readonly job: string | undefined;
+}
+
+export interface ClusterTool {
+  readonly operations: Operations;
+  readonly admin: (singleNamespace: string | undefined) => ClusterAdmin;
+  /** Waits until what this process carries out is done, and all of it is in the cluster. */
+  finish(): Promise<void>;
+}
+
+/** Steps of one run that go on at once: they cost this machine next to nothing. */
+const parallelStages = 64;
+
+export async function createClusterTool(wiring: KubernetesWiring): Promise<ClusterTool> {
+  const { settings, source } = wiring;
+  const connected = await connectCluster(wiring.connect);
+  const { cluster, fence } = fencedCluster(connected);
+  const clock = systemClock;
+  const records = createClusterStore({ cluster, clock });
+  const secrets = createClusterSecrets({ cluster, clock });
+  const engine = createKubernetesEngine({
+    cluster,
+    store: records,
+    source,
+    secrets,
+    images: createImages({ settings }),
+    settings,
+    clock,
+  });
+  const store = withAdopted(records, engine.services);
+  const identity = `${hostname()}-${process.pid}-${randomBytes(4).toString("hex")}`;
+  const leases = createLeases({ cluster, clock, identity });
+  const turns = createLeasedTurns({
+    leases,
+    async onTaken(namespace) {
+      await Promise.all([
+        records.refresh({ kind: "namespace", namespace }),
+        engine.load(),
+        secrets.load({ namespace }),
+      ]);
+    },
+    onLost: (_namespace, why) => fence(why),
+    beforeRelease: records.settled,
+  });
+  const feed = createRunFeed(store, engine.logReader, clock.now);
+  const actions = createRunActions(
+    {
+      store,
+      source,
+      environments: createPodEnvironments(),
+      // Outputs in a bucket or a claim stay until they are removed there (a rule of the bucket): no record is the last to name them.
+      artifacts: { sweep: async () => 0 },
+      engine,
+      secrets,
+      secretReader: secrets,
+      clock,
+      turns,
+      maxParallelRuns: 8,
+      maxUnfinishedRuns: 1_000,
+      maxParallelStages: wiring.maxParallelStages ?? parallelStages,
+    },
+    feed,
+  );
+  const views = createViews({
+    read: (look) => look({ ...store, ...noJobs, secrets: secrets.secrets }),
+    logs: engine.logReader,
+    environments: async () => createPodEnvironments(),
+    correct: (service) => service,
+    sleep: clock.sleep,
+    now: clock.now,
+  });
+  const jobs = createClusterJobs({
+    cluster,
+    settings,
+    store: records,
+    source,
+    secrets,
+    clock,
+    logReader: engine.logReader,
+    engine,
+  });
+
+  return {
+    admin: (singleNamespace) => ({
+      configure: ({ dryRun }) => configureCluster(cluster, { singleNamespace, dryRun }),
+      remove: (options) => removeCluster(cluster, options),
+    }),
+    operations: {
+      ...views,
+      async deployments(filter) {
+        await Promise.all([records.refresh({ kind: "deployments" }), engine.load(filter.namespace)]);
+        return views.deployments(filter);
+      },
+      async runs(filter) {
+        await records.refresh(
+          filter.deployment === undefined
+            ? { kind: "runs", limit: filter.limit ?? 1_000 }
+            : { kind: "deployment", name: filter.deployment },
+        );
+        return views.runs(filter);
+      },
+      async run(id) {
+        if (store.run(id) === undefined) await records.refresh({ kind: "run", id });
+        return views.run(id);
+      },
+      async *logs(request, signal) {
+        const look = async (): Promise<void> => {
+          await Promise.all([
+            records.refresh({ kind: "deployment", name: request.deployment }),
+            engine.load(),
+            ...(request.runId === undefined ? [] : [records.refresh({ kind: "run", id: request.runId })]),
+          ]);
+        };
+        await look();
+        const left = new AbortController();
+        if (request.follow) void lookOn(look, left.signal);
+        try {
+          yield* views.logs(request, signal);
+        } finally {
+          left.abort();
+        }
+      },
+      async secrets(filter) {
+        return secrets.list(filter);
+      },
+      jobs: jobs.jobs,
+      cronjobs: jobs.cronjobs,
+      jobLog: jobs.jobLog,
+
+      ...actions,
+      async deploy(request, credentials) {
+        const warnings = await makeReady(cluster, settings);
+        await readForRun(request);
+        const left = await abandonedRuns(records, leases);
+        actions.resume((run) => {
+          if (!left.some(({ id }) => id === run.id)) return "leave";
+          return wiring.job !== undefined && run.request.job === wiring.job ? "go on" : "end";
+        });
+        const mine = left.find(({ request: { job } }) => wiring.job !== undefined && job === wiring.job);
+        const accepted =
+          mine === undefined
+            ? await actions.deploy(ofJob(request, wiring.job), credentials)
+            : { runId: mine.id };
+        for (const text of warnings) {
+          records.addEvent(accepted.runId, { kind: "notice", level: "warning", text }, clock.now());
+        }
+        return accepted;
+      },
+      async plan(request, credentials) {
+        await readForRun(request);
+        await Promise.all([records.refresh({ kind: "deployments" }), engine.load(), secrets.load({})]);
+        const planned = await actions.plan(request, credentials);
+        return { ...planned, objects: await engine.manifests(planned.plan, planned.commit) };
+      },
+      async deleteDeployment(name) {
+        await Promise.all([records.refresh({ kind: "deployment", name }), engine.load()]);
+        return actions.deleteDeployment(name);
+      },
+      async deleteService(deployment, service) {
+        await engine.load();
+        return actions.deleteService(deployment, service);
+      },
+      createJob: jobs.createJob,
+      deleteJob: jobs.deleteJob,
+      createCronjob: jobs.createCronjob,
+      updateCronjob: jobs.updateCronjob,
+      deleteCronjob: jobs.deleteCronjob,
+      createSecret: secrets.createSecret,
+      updateSecret: secrets.updateSecret,
+      deleteSecret: secrets.deleteSecret,
+      deleteSecretGroup: secrets.deleteSecretGroup,
+      readSecrets: secrets.readSecrets,
+    },
+    async finish() {
+      await actions.idle();
+      await turns.ended();
+      await Promise.all([records.settled(), secrets.settled()]);
+      cluster.close();
+    },
+  };
+
+  /** What a run is decided by before it has its turn: who deploys from that repository, and with which key. */
+  async function readForRun({ url }: DeployRequest): Promise<void> {
+    await Promise.all([
+      records.refresh({ kind: "unfinished" }),
+      ...(isSshAddress(url) ? [records.refresh({ kind: "deployments" }), secrets.load({})] : []),
+    ]);
+  }
+
+  /** What is followed is carried out elsewhere. */
+  async function lookOn(look: () => Promise<void>, until: AbortSignal): Promise<void> {
+    while (!until.aborted) {
+      await clock.sleep(lookAgainPeriod, until).catch(() => {});
+      if (!until.aborted) await look().catch(() => {});
+    }
+  }
+}
+
+/** Jobs are seen in the cluster itself. */
+const noJobs: JobReader = {
+  cronjobs: () => [],
+  cronjob: () => undefined,
+  job: () => undefined,
+  jobs: () => [],
+  unfinishedJobs: () => [],
+};
+
+/** Milliseconds between two looks at the record of what another controller carries out. */
+const lookAgainPeriod = 2_000;
+
+function ofJob(request: DeployRequest, job: string | undefined): DeployRequest {
+  return job === undefined ? request : { ...request, startedBy: "cron", job };
+}
+
+/** What was missing, one line each; it is made. */
+async function makeReady(
+  cluster: Parameters<typeof clusterReadiness>[0],
+  { single_namespace: singleNamespace }: KubernetesSettings,
+): Promise<readonly string[]> {
+  const { ready, lines } = await clusterReadiness(cluster, { singleNamespace });
+  if (ready) return [];
+  await configureCluster(cluster, { singleNamespace, dryRun: false });
+  return [...lines, "The cluster was not configured for Bodywork: configure-cluster was run."];
+}

@@ -1,0 +1,58 @@
+/**
+ * `npm run test:kubernetes [-- ARGUMENT…]`: the tests that need a cluster, on one that is made for them and removed after;
+ * or on the one that BODYWORK_TEST_KUBECONFIG names, which stays. Arguments are Vitest's: files, `-t NAME`.
+ */
+
+import { join } from "node:path";
+import { exitCodeOf } from "../../../tools/programs.mjs";
+import { runJob } from "../../../tools/setup.mjs";
+import { addTool, type ClusterVariables, up, wipe } from "./node.ts";
+import { placesOf } from "./places.ts";
+import { ClusterProblem } from "./run.ts";
+import { kubernetesTests } from "./tests.ts";
+
+const root = join(import.meta.dirname, "..", "..", "..");
+const tell = (line: string): void => void process.stderr.write(`Test cluster: ${line}\n`);
+
+try {
+  process.exitCode = process.env.BODYWORK_TEST_KUBECONFIG ? await runTests({}) : await onClusterOfOurs();
+} catch (error) {
+  if (!(error instanceof ClusterProblem)) throw error;
+  tell(error.message);
+  process.exitCode = 1;
+}
+
+async function onClusterOfOurs(): Promise<number> {
+  const places = placesOf(process.env);
+  const stopped = firstSignal();
+  try {
+    // One that a killed run has left could hold anything.
+    await wipe(places);
+    const variables = await up(places, tell);
+    addTool(places, tell);
+    return stopped() === undefined ? await runTests(variables) : exitCodeOf(stopped() ?? null);
+  } finally {
+    await wipe(places);
+  }
+}
+
+/** Who stops us while the cluster starts is not left with half of it. */
+function firstSignal(): () => NodeJS.Signals | undefined {
+  let first: NodeJS.Signals | undefined;
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.on(signal, () => {
+      first ??= signal;
+    });
+  }
+  return () => first;
+}
+
+/** The exit code of Vitest; it gets the signals that we get, and we go on to clean up. */
+function runTests(variables: ClusterVariables): Promise<number> {
+  const given = process.argv.slice(2);
+  const files = given.some((word) => word.startsWith("tests/")) ? [] : kubernetesTests;
+  const vitest = join(root, "node_modules", "vitest", "vitest.mjs");
+  // One file at a time: some look at all of the cluster.
+  const options = ["--no-file-parallelism", ...files, ...given];
+  return runJob(process.execPath, [vitest, "run", ...options], { ...process.env, ...variables });
+}
