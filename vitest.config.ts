@@ -5,7 +5,7 @@ export default defineConfig({
   test: {
     include: ["tests/**/*.test.ts"],
     globalSetup: ["tests/support/isolation.ts"],
-    reporters: ["default", new SkippedForCluster()],
+    reporters: process.env.BODYWORK_TEST_KUBECONFIG ? ["default"] : ["default", new SkippedForCluster()],
     testTimeout: 30_000,
     hookTimeout: 60_000,
     pool: "forks",

@@ -6,20 +6,23 @@
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 
+import { Failure } from "./core/failure.ts";
 import { isSshAddress } from "./core/repository-address.ts";
-import type { DeployRequest } from "./core/run-state.ts";
-import type { KubernetesSettings } from "./core/settings.ts";
+import type { DeployRequest, Run } from "./core/run-state.ts";
+import type { KubernetesSettings, Settings } from "./core/settings.ts";
 import { type ConnectOptions, connectCluster } from "./engines/kubernetes/client/connect.ts";
 import { fencedCluster } from "./engines/kubernetes/client/fence.ts";
 import { clusterReadiness, configureCluster, removeCluster } from "./engines/kubernetes/cluster-admin.ts";
 import { createImages } from "./engines/kubernetes/images/check-image.ts";
 import { createClusterJobs } from "./engines/kubernetes/jobs/cluster-jobs.ts";
+import { slotIsTaken } from "./engines/kubernetes/jobs/cron-slot.ts";
 import { createKubernetesEngine } from "./engines/kubernetes/kubernetes-engine.ts";
 import { createPodEnvironments } from "./engines/kubernetes/pod-environments.ts";
 import { abandonedRuns } from "./engines/kubernetes/records/claims.ts";
 import { createClusterStore } from "./engines/kubernetes/records/cluster-store.ts";
 import { createLeases } from "./engines/kubernetes/records/lease.ts";
 import { createClusterSecrets } from "./engines/kubernetes/secrets/cluster-secrets.ts";
+import { managementNamespace } from "./engines/kubernetes/vocabulary.ts";
 import { systemClock } from "./lib/system-clock.ts";
 import { withAdopted } from "./operations/adopted-deployments.ts";
 import type { ClusterAdmin } from "./operations/cluster-admin.ts";
@@ -33,11 +36,10 @@ import type { Source } from "./ports/source.ts";
 
 export interface KubernetesWiring {
   readonly connect: ConnectOptions;
-  readonly settings: KubernetesSettings;
-  readonly maxParallelStages: number | undefined;
+  readonly settings: Settings;
   readonly source: Source;
   /** The job of the cluster that this process is the controller of. */
-  readonly job: string | undefined;
+  readonly job: { readonly name: string; readonly cronjob: string | undefined } | undefined;
 }
 
 export interface ClusterTool {
@@ -51,7 +53,8 @@ export interface ClusterTool {
 const parallelStages = 64;
 
 export async function createClusterTool(wiring: KubernetesWiring): Promise<ClusterTool> {
-  const { settings, source } = wiring;
+  const { source, job } = wiring;
+  const settings = wiring.settings.kubernetes;
   const connected = await connectCluster(wiring.connect);
   const { cluster, fence } = fencedCluster(connected);
   const clock = systemClock;
@@ -96,7 +99,7 @@ export async function createClusterTool(wiring: KubernetesWiring): Promise<Clust
       turns,
       maxParallelRuns: 8,
       maxUnfinishedRuns: 1_000,
-      maxParallelStages: wiring.maxParallelStages ?? parallelStages,
+      maxParallelStages: wiring.settings.max_parallel_stages ?? parallelStages,
     },
     feed,
   );
@@ -111,6 +114,7 @@ export async function createClusterTool(wiring: KubernetesWiring): Promise<Clust
   const jobs = createClusterJobs({
     cluster,
     settings,
+    furtherSettings: { insecure_git_hosts: wiring.settings.insecure_git_hosts, git: wiring.settings.git },
     store: records,
     source,
     secrets,
@@ -168,18 +172,17 @@ export async function createClusterTool(wiring: KubernetesWiring): Promise<Clust
 
       ...actions,
       async deploy(request, credentials) {
+        await refuseTakenSlot();
         const warnings = await makeReady(cluster, settings);
         await readForRun(request);
         const left = await abandonedRuns(records, leases);
         actions.resume((run) => {
           if (!left.some(({ id }) => id === run.id)) return "leave";
-          return wiring.job !== undefined && run.request.job === wiring.job ? "go on" : "end";
+          return isMine(run) ? "go on" : "end";
         });
-        const mine = left.find(({ request: { job } }) => wiring.job !== undefined && job === wiring.job);
+        const mine = left.find(isMine);
         const accepted =
-          mine === undefined
-            ? await actions.deploy(ofJob(request, wiring.job), credentials)
-            : { runId: mine.id };
+          mine === undefined ? await actions.deploy(ofJob(request), credentials) : { runId: mine.id };
         for (const text of warnings) {
           records.addEvent(accepted.runId, { kind: "notice", level: "warning", text }, clock.now());
         }
@@ -213,10 +216,28 @@ export async function createClusterTool(wiring: KubernetesWiring): Promise<Clust
     async finish() {
       await actions.idle();
       await turns.ended();
+      if (job !== undefined) await jobs.pruneHistory(job.cronjob);
       await Promise.all([records.settled(), secrets.settled()]);
       cluster.close();
     },
   };
+
+  /** Another pod of the same job has begun it. */
+  function isMine({ request }: Run): boolean {
+    return job !== undefined && request.job === job.name;
+  }
+
+  function ofJob(request: DeployRequest): DeployRequest {
+    if (job === undefined) return request;
+    return { ...request, startedBy: job.cronjob === undefined ? "async" : "cron", job: job.name };
+  }
+
+  /** Kubernetes may start a due time twice. Fails: superseded. */
+  async function refuseTakenSlot(): Promise<void> {
+    if (job?.cronjob === undefined) return;
+    if (!(await slotIsTaken(cluster, { namespace: managementNamespace, name: job.name }))) return;
+    throw new Failure("superseded", `Another job carries out what was due of cronjob ${job.cronjob}.`);
+  }
 
   /** What a run is decided by before it has its turn: who deploys from that repository, and with which key. */
   async function readForRun({ url }: DeployRequest): Promise<void> {
@@ -246,10 +267,6 @@ const noJobs: JobReader = {
 
 /** Milliseconds between two looks at the record of what another controller carries out. */
 const lookAgainPeriod = 2_000;
-
-function ofJob(request: DeployRequest, job: string | undefined): DeployRequest {
-  return job === undefined ? request : { ...request, startedBy: "cron", job };
-}
 
 /** What was missing, one line each; it is made. */
 async function makeReady(

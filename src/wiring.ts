@@ -105,7 +105,7 @@ export function createWiring(): CliWiring {
     },
     async shownInstead() {
       // What is wrong in the settings keeps nobody from looking.
-      const setting = async () => (await lookAtSettings(machine.home)).settings.engine;
+      const setting = async () => (await lookAtSettings(machine)).settings.engine;
       const choice = await chooseEngineFor(machine, options, undefined, setting);
       return (await import("./core/other-engine.ts")).shownInstead(choice);
     },
@@ -136,12 +136,17 @@ export function createWiring(): CliWiring {
       return text === undefined || text.trim() === "" ? undefined : new SecretValue(text);
     },
     async doctorFacts() {
-      const settings = await lookAtSettings(machine.home);
+      const settings = await lookAtSettings(machine);
       const setting = async () => settings.settings.engine;
       // What keeps a command from its server is a finding, too.
       const engine = await chooseEngineFor(machine, options, undefined, setting).catch(noChoice);
       const server = { status: async () => (await serverControl()).status() };
       return lookAround(machine, { engine, server, ...settings });
+    },
+    async imageTool() {
+      const { createImageTool } = await import("./image/image-tool.ts");
+      const { image } = (await readSettings(machine)).kubernetes;
+      return createImageTool({ variables: machine.variables, image });
     },
     runStageHere: (request, observer, signal) => runStage(machine, request, observer, signal),
     serveForeground: ({ listen, listenApi }) => serve(machine, listen, listenApi),
@@ -174,7 +179,7 @@ async function chooseEngineFor(
   machine: Machine,
   { server, engine }: ConnectionOptions,
   deployment?: string,
-  setting: (home: string) => Promise<Settings["engine"]> = engineSetting,
+  setting: (machine: Machine) => Promise<Settings["engine"]> = engineSetting,
 ): Promise<EngineChoice> {
   const [{ chooseEngine }, { readLogin }] = await Promise.all([
     import("./core/choose-engine.ts"),
@@ -190,7 +195,7 @@ async function chooseEngineFor(
     variable: variables.BODYWORK_ENGINE || undefined,
     serverVariable: variables.BODYWORK_SERVER || undefined,
     login: readLogin(home)?.url,
-    setting: await setting(home),
+    setting: await setting(machine),
     livesOn: livesHere ? "local" : undefined,
     kubeconfigVariable: variables.KUBECONFIG || undefined,
     kubeconfigFile: readableKubeconfig(variables),
@@ -199,7 +204,8 @@ async function chooseEngineFor(
   });
 }
 
-const engineSetting = async (home: string): Promise<Settings["engine"]> => (await readSettings(home)).engine;
+const engineSetting = async (machine: Machine): Promise<Settings["engine"]> =>
+  (await readSettings(machine)).engine;
 
 const noSetting = async (): Promise<undefined> => undefined;
 
@@ -221,7 +227,7 @@ async function createCluster(machine: Machine): Promise<ClusterTool> {
     import("./http/prepare-home.ts"),
   ]);
   prepareHome(home); // The mirrors of repositories are in it.
-  const settings = await readSettings(home);
+  const settings = await readSettings(machine);
   return createClusterTool({
     connect: {
       kubeconfigFiles: variables.KUBECONFIG || readableKubeconfig(variables),
@@ -229,10 +235,11 @@ async function createCluster(machine: Machine): Promise<ClusterTool> {
       inCluster: Boolean(variables.KUBERNETES_SERVICE_HOST),
       version: about.version,
     },
-    settings: settings.kubernetes,
-    maxParallelStages: settings.max_parallel_stages,
+    settings,
     source: await createSource(machine, settings),
-    job: variables.BODYWORK_JOB || undefined,
+    job: variables.BODYWORK_JOB
+      ? { name: variables.BODYWORK_JOB, cronjob: variables.BODYWORK_CRONJOB || undefined }
+      : undefined,
   });
 }
 
@@ -257,8 +264,11 @@ async function connectTo(
   return { url: address.api, client: createClient(address) };
 }
 
-async function readSettings(home: string): Promise<Settings> {
+/** Of `settings.yaml` in the home folder; `BODYWORK_SETTINGS`, its text, takes its place: a CI job and a pod have no such folder. */
+async function readSettings({ home, variables }: Machine): Promise<Settings> {
   const { parseSettings } = await import("./core/settings.ts");
+  const given = variables.BODYWORK_SETTINGS;
+  if (given !== undefined && given.trim() !== "") return parseSettings(given, "BODYWORK_SETTINGS");
   const file = join(home, "settings.yaml");
   return parseSettings((await readIfThere(file))?.toString("utf8") ?? "", file);
 }
@@ -270,10 +280,10 @@ interface SeenSettings {
   readonly problems: readonly string[] | undefined;
 }
 
-async function lookAtSettings(home: string): Promise<SeenSettings> {
-  const file = join(home, "settings.yaml");
+async function lookAtSettings(machine: Machine): Promise<SeenSettings> {
+  const file = join(machine.home, "settings.yaml");
   try {
-    const settings = await readSettings(home);
+    const settings = await readSettings(machine);
     return { settings, problems: existsSync(file) ? [] : undefined };
   } catch (error) {
     const [{ asFailure }, { parseSettings }] = await Promise.all([
@@ -360,7 +370,8 @@ function masterKeys(variables: Machine["variables"]): Record<string, string> {
   );
 }
 
-async function createLocalMachine({ home, variables }: Machine): Promise<ServerMachine> {
+async function createLocalMachine(machine: Machine): Promise<ServerMachine> {
+  const { home, variables } = machine;
   const { createServerMachine } = await import("./http/server-machine.ts");
   const configuration = variables.XDG_CONFIG_HOME || join(homedir(), ".config");
   return createServerMachine({
@@ -368,13 +379,13 @@ async function createLocalMachine({ home, variables }: Machine): Promise<ServerM
     command: serverCommand(home),
     path: variables.PATH ?? "",
     unitFolder: { user: join(configuration, "systemd", "user"), system: "/etc/systemd/system" },
-    api: async () => (await readSettings(home)).api,
+    api: async () => (await readSettings(machine)).api,
     async inspectBackup(backup) {
       const [{ keyIdsOfBackup }, { missingKeys }, { masterKeySources }, settings] = await Promise.all([
         import("./store/restore.ts"),
         import("./secrets/open-secrets.ts"),
         import("./secrets/key-sources.ts"),
-        readSettings(home),
+        readSettings(machine),
       ]);
       const needed = keyIdsOfBackup(storeFile(home), backup);
       return { missingKeys: await missingKeys(masterKeySources(home, variables, settings), needed) };
@@ -554,7 +565,7 @@ async function runStage(
   await runStageHere(
     request,
     {
-      source: await createSource(machine, await readSettings(home)),
+      source: await createSource(machine, await readSettings(machine)),
       environments: await createEnvironments(machine),
       variables: Object.fromEntries(own),
       notebookRunner: fileURLToPath(new URL("./engines/local/run_notebook.py", import.meta.url)),
@@ -591,7 +602,7 @@ async function serve(
     listen,
     async makeParts() {
       const { createServerParts } = await import("./server-wiring.ts");
-      const settings = await readSettings(home);
+      const settings = await readSettings(machine);
       const api = { ...settings.api, listen: listenApi ?? settings.api.listen };
       return createServerParts({
         home,

@@ -169,6 +169,6 @@ async function told<T>(doing: string, act: () => Promise<T>): Promise<T> {
   try {
     return await act();
   } catch (error) {
-    throw error instanceof Failure ? error : clusterFailure(error, doing);
+    throw clusterFailure(error, doing);
   }
 }

@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { onTestFinished } from "vitest";
 
 export interface GitServer {
-  /** `127.0.0.1:PORT` */
+  /** `ADDRESS:PORT` */
   readonly host: string;
   /** Method, path and the Authorization header of each request. */
   readonly requests: { readonly path: string; readonly authorization: string | undefined }[];
@@ -13,6 +13,8 @@ export interface GitServer {
 }
 
 export interface GitServerOptions {
+  /** Of this machine, where it listens; the loopback address by default. */
+  readonly address?: string;
   /** Repositories below this folder are served by `git http-backend`. */
   readonly root?: string;
   /** Who does not send these is asked for them. */
@@ -23,7 +25,7 @@ export interface GitServerOptions {
   readonly silentAfter?: () => number | undefined;
 }
 
-/** A Git server over http on the loopback address; it ends with the test. */
+/** A Git server over http; it ends with the test. */
 export async function startGitServer(options: GitServerOptions): Promise<GitServer> {
   const requests: GitServer["requests"] = [];
   const server = createServer((request, response) => {
@@ -36,10 +38,11 @@ export async function startGitServer(options: GitServerOptions): Promise<GitServ
     }
     serve(request, response, options);
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { address = "127.0.0.1" } = options;
+  await new Promise<void>((resolve) => server.listen(0, address, resolve));
   onTestFinished(() => stop(server));
   return {
-    host: `127.0.0.1:${(server.address() as AddressInfo).port}`,
+    host: `${address}:${(server.address() as AddressInfo).port}`,
     requests,
     hangUp: () => server.closeAllConnections(),
   };

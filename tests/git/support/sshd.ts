@@ -9,7 +9,7 @@ import { runCommand } from "../../../src/lib/run-command.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 
 export interface SshServer {
-  /** `ssh://USER@127.0.0.1:PORT` */
+  /** `ssh://USER@ADDRESS:PORT` */
   readonly address: string;
   readonly host: string;
   /** Path of a private key that it accepts. */
@@ -34,29 +34,29 @@ function findSshd(): string | undefined {
   return /OpenSSH/.test(`${tried.stdout}${tried.stderr}`) ? path : undefined;
 }
 
-/** A real SSH server on the loopback address; it ends with the test. */
-export async function startSshServer(): Promise<SshServer> {
+/** A real SSH server on an address of this machine; it ends with the test. */
+export async function startSshServer(listenOn = "127.0.0.1"): Promise<SshServer> {
   const root = temporaryFolder("sshd");
   if (process.getuid?.() === 0) mkdirSync("/run/sshd", { recursive: true, mode: 0o755 });
   for (const name of ["key", "otherKey", "host", "otherHost"]) {
     await keygen("-q", "-t", "ed25519", "-N", "", "-f", join(root, name));
   }
   writeFileSync(join(root, "authorized_keys"), readFileSync(join(root, "key.pub")), { mode: 0o600 });
-  const port = await freePort();
-  let child = await start(root, port, "host");
+  const port = await freePort(listenOn);
+  let child = await start(root, listenOn, port, "host");
   onTestFinished(() => stop(child));
   const publicKey = readFileSync(join(root, "host.pub"), "utf8").split(" ").slice(0, 2).join(" ");
   const [, fingerprint = ""] = (await keygen("-l", "-f", join(root, "host.pub"))).split(" ");
   return {
-    address: `ssh://${userInfo().username}@127.0.0.1:${port}`,
-    host: "127.0.0.1",
+    address: `ssh://${userInfo().username}@${listenOn}:${port}`,
+    host: listenOn,
     key: join(root, "key"),
     otherKey: join(root, "otherKey"),
     fingerprint,
-    knownHostsLine: `[127.0.0.1]:${port} ${publicKey}`,
+    knownHostsLine: `[${listenOn}]:${port} ${publicKey}`,
     changeHostKey: async () => {
       await stop(child);
-      child = await start(root, port, "otherHost");
+      child = await start(root, listenOn, port, "otherHost");
     },
   };
 }
@@ -69,13 +69,13 @@ async function keygen(...args: readonly string[]): Promise<string> {
   return stdout;
 }
 
-async function start(root: string, port: number, hostKey: string): Promise<ChildProcess> {
+async function start(root: string, address: string, port: number, hostKey: string): Promise<ChildProcess> {
   const config = join(root, "sshd_config");
   writeFileSync(
     config,
     [
       `Port ${port}`,
-      "ListenAddress 127.0.0.1",
+      `ListenAddress ${address}`,
       `HostKey ${join(root, hostKey)}`,
       `AuthorizedKeysFile ${join(root, "authorized_keys")}`,
       "PasswordAuthentication no",
@@ -107,9 +107,9 @@ async function stop(child: ChildProcess): Promise<void> {
   await ended;
 }
 
-async function freePort(): Promise<number> {
+async function freePort(listenOn: string): Promise<number> {
   const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  await new Promise<void>((resolve) => server.listen(0, listenOn, resolve));
   const address = server.address();
   await new Promise((resolve) => server.close(resolve));
   return typeof address === "object" && address !== null ? address.port : 0;

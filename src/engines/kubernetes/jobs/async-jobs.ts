@@ -33,8 +33,8 @@ export async function createJob(
   const { key: _key, ...rest } = asked;
   const request = { ...rest, startedBy: "async" };
   const hasSshKey = await keyOf(request, credentials, parts);
-  const { cluster, settings, namespace, clock } = parts;
-  const context = { settings, namespace, hasSshKey, now: clock.now().toISOString() };
+  const { cluster, settings, furtherSettings, namespace, clock } = parts;
+  const context = { settings, furtherSettings, namespace, hasSshKey, now: clock.now().toISOString() };
   for (;;) {
     const id = name === undefined ? madeUpJobId(request, randomInt(mostNames)) : asyncJobId(name);
     try {

@@ -22,6 +22,8 @@ import { readJobLog } from "./job-log.ts";
 export interface ClusterJobParts {
   readonly cluster: Cluster;
   readonly settings: KubernetesSettings;
+  /** Other blocks of the settings that a controller in the cluster needs: which hosts of repositories it may ask, and how. */
+  readonly furtherSettings?: Readonly<Record<string, unknown>> | undefined;
   readonly store: ClusterStore;
   readonly source: Pick<Source, "check">;
   /** What is kept of groups in the cluster. */

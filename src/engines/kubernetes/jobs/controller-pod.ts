@@ -41,7 +41,11 @@ function troubleOf(
   }
   if (state.trouble === undefined) return undefined;
   const { about, reason, message } = state.trouble;
-  if (about !== "image") return `its container cannot start: ${message}`;
+  if (about !== "image") {
+    // Such as that it would run as root.
+    const isImage = /\bimage\b/.test(message);
+    return `its container cannot start: ${message}${isImage ? `. ${mending}` : ""}`;
+  }
   const image = textAt(pod, "spec", "containers", 0, "image") ?? "of the controller";
   return `the image ${image} cannot be had: ${reason}${message === reason ? "" : ` (${message})`}. ${mending}`;
 }

@@ -89,12 +89,12 @@ export async function deleteCronjob(written: string, parts: RoomParts): Promise<
 async function objectFor(
   spec: CronjobSpec,
   credentials: ClusterJobCredentials | undefined,
-  { settings, secrets, clock, namespace }: RoomParts,
+  { settings, furtherSettings, secrets, clock, namespace }: RoomParts,
 ): Promise<KubernetesObject> {
   const { group } = spec.request;
   if (credentials !== undefined && group !== undefined) await secrets.keepSshKey(group, credentials.sshKey);
   const hasSshKey = group !== undefined && (await secrets.hasSshKey(group));
-  return cronJobObject(spec, { settings, namespace, hasSshKey, now: clock.now().toISOString() });
+  return cronJobObject(spec, { settings, furtherSettings, namespace, hasSshKey, now: clock.now().toISOString() });
 }
 
 /** What others have noted on it stays; what it does is ours alone. */

@@ -10,6 +10,8 @@ import { literal, pullPolicy } from "./pod.ts";
 /** What the pod of a controller depends on besides what it deploys. */
 export interface ControllerContext {
   readonly settings: KubernetesSettings;
+  /** Other blocks of the settings that count there, too. */
+  readonly furtherSettings?: Fields | undefined;
   /** The management namespace unless everything is in one of the user's. */
   readonly namespace?: string | undefined;
   /** Whether the request's group keeps an ssh key: a pod that waits for a secret which is not there never starts. */
@@ -18,8 +20,8 @@ export interface ControllerContext {
   readonly now: string;
 }
 
-/** The controller's variable with the kubernetes block of the settings, as JSON: those of whoever made the job. */
-export const settingsVariable = "BODYWORK_KUBERNETES_SETTINGS";
+/** The controller's variable with its settings, as JSON: those of whoever made the job. */
+export const settingsVariable = "BODYWORK_SETTINGS";
 
 /** The spec of a Job whose pod deploys as somebody would at a terminal. */
 export function controllerJobSpec(
@@ -83,11 +85,12 @@ function deployArguments(request: DeployRequest): readonly string[] {
 function environment(
   { group }: DeployRequest,
   variables: Readonly<Record<string, string>>,
-  { settings, hasSshKey }: ControllerContext,
+  { settings, furtherSettings, hasSshKey }: ControllerContext,
 ): readonly Fields[] {
   // A context of the user's kubeconfig means nothing inside the cluster.
   const { context: _context, ...inside } = settings;
-  const plain = { ...settings.variables, ...variables, [settingsVariable]: JSON.stringify(inside) };
+  const text = JSON.stringify({ ...furtherSettings, kubernetes: inside });
+  const plain = { ...settings.variables, ...variables, [settingsVariable]: text };
   return [
     ...Object.entries(plain).map(([name, value]) => ({ name, value: literal(value) })),
     { name: "BODYWORK_JOB", valueFrom: { fieldRef: { fieldPath: "metadata.labels['job-name']" } } },

@@ -334,7 +334,6 @@ export function createClusterStore(parts: ClusterStoreParts): ClusterStore {
   }
 
   function remove(kind: RecordContent["kind"], name: string): void {
-    queue.drop(name, `put ${kind}`);
     queue.add({
       name,
       sort: `remove ${kind}`,

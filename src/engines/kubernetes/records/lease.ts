@@ -1,12 +1,11 @@
-import { Failure } from "../../../core/failure.ts";
 import type { Clock } from "../../../ports/clock.ts";
 import type { Leases } from "../../../ports/leases.ts";
 import { type Cluster, ClusterError, type KubernetesObject } from "../client/cluster.ts";
 import { kinds } from "../client/kinds.ts";
 import { numberAt, textAt } from "../client/objects.ts";
-import { clusterFailure } from "../client/to-failure.ts";
 import { namespaceName } from "../manifests/names.ts";
 import { labels, managementNamespace } from "../vocabulary.ts";
+import { recordsFailure } from "./records-failure.ts";
 
 export interface LeaseParts {
   readonly cluster: Cluster;
@@ -35,12 +34,20 @@ export interface ClusterLeases extends Leases {
    * seen not to change for so long, for clocks of two machines can't be compared.
    */
   lookAt(namespace: string): Promise<LeaseState>;
+  /**
+   * Gives up at once what has run out by now. To be called before each change of the cluster: the timers of a process that
+   * was stopped come late, and what it was about to do comes first.
+   */
+  check(): void;
 }
 
 /** As whoever waits is told: `run 20261123-190512345-k3f9`. */
 const holderAnnotation = "bodywork.io/holder";
 /** Milliseconds between two looks at a lease that another has. */
 export const leaseRetry = 2_000;
+
+/** Milliseconds between two looks at the clocks: a machine that was asleep notices it so soon. */
+const tick = 1_000;
 
 interface Moment {
   readonly monotonic: number;
@@ -58,6 +65,7 @@ export function createLeases(parts: LeaseParts): ClusterLeases {
   const patience = duration - duration / 6;
   /** Since when, by our own clock, each lease is as it is. */
   const observations = new Map<string, { readonly state: string; readonly since: number }>();
+  const checks = new Set<() => void>();
   let taken = 0;
 
   return {
@@ -88,6 +96,9 @@ export function createLeases(parts: LeaseParts): ClusterLeases {
       return state.kind === "held" ? state.holder : undefined;
     },
     lookAt,
+    check() {
+      for (const check of checks) check();
+    },
   };
 
   async function lookAt(of: string): Promise<LeaseState> {
@@ -100,7 +111,7 @@ export function createLeases(parts: LeaseParts): ClusterLeases {
       first ??= now;
       // One that has just been renewed is said to be held at once: at worst its end is noticed by the next look.
       if (now !== first || isFresh(lease)) return state;
-      await clock.sleep(Math.min(1_000, renew));
+      await clock.sleep(Math.min(tick, renew));
     }
   }
 
@@ -109,14 +120,22 @@ export function createLeases(parts: LeaseParts): ClusterLeases {
     const stop = new AbortController();
     let lease = got;
     let renewed = begun;
-    const left = (): number => {
+    const elapsed = (): number => {
       const now = moment();
-      return patience - Math.max(now.monotonic - renewed.monotonic, now.wall - renewed.wall);
+      return Math.max(now.monotonic - renewed.monotonic, now.wall - renewed.wall);
+    };
+    const end = (): void => {
+      checks.delete(check);
+      stop.abort();
     };
     const lose = (): void => {
-      stop.abort();
+      end();
       lost.abort();
     };
+    const check = (): void => {
+      if (elapsed() >= patience) lose();
+    };
+    checks.add(check);
     void watchTime();
     void renewOn();
     return { release, lost: lost.signal };
@@ -124,39 +143,42 @@ export function createLeases(parts: LeaseParts): ClusterLeases {
     /** Beside the renewals, for one may hang. */
     async function watchTime(): Promise<void> {
       while (!stop.signal.aborted) {
-        if (left() <= 0) return lose();
-        await sleep(Math.min(1_000, left()), stop.signal).catch(() => {});
+        await sleep(Math.min(tick, patience - elapsed()), stop.signal).catch(() => {});
+        if (!stop.signal.aborted) check();
       }
     }
 
     async function renewOn(): Promise<void> {
-      let pause = renew;
-      for (;;) {
-        await sleep(pause, stop.signal).catch(() => {});
+      while (!stop.signal.aborted) {
+        await sleep(Math.min(tick, renew - elapsed()), stop.signal).catch(() => {});
+        if (elapsed() < renew) continue;
+        check();
         if (stop.signal.aborted) return;
-        if (left() <= 0) return lose();
-        const begun = moment();
         try {
-          const next = await write(of, renewedLease(lease));
-          if (next !== undefined) {
-            lease = next;
-            renewed = begun;
-            pause = renew;
-            continue;
-          }
-          const found = await read(of);
-          if (found === undefined || textAt(found, "spec", "holderIdentity") !== mine) return lose();
-          lease = found; // An answer was lost, or somebody has labelled it.
-          pause = 0;
+          await renewOnce();
         } catch {
-          pause = Math.min(leaseRetry, renew); // Until the time is over.
+          // Until the time is over.
+          await sleep(Math.min(leaseRetry, renew), stop.signal).catch(() => {});
         }
       }
     }
 
+    async function renewOnce(): Promise<void> {
+      const begun = moment();
+      const next = await write(of, renewedLease(lease));
+      if (next !== undefined) {
+        lease = next;
+        renewed = begun;
+        return;
+      }
+      const found = await read(of);
+      if (found === undefined || textAt(found, "spec", "holderIdentity") !== mine) return lose();
+      lease = found; // An answer was lost, or somebody has labelled it.
+    }
+
     /** What was lost is somebody else's by now, or runs out by itself. */
     async function release(): Promise<void> {
-      stop.abort();
+      end();
       while (!lost.signal.aborted) {
         const found = await read(of);
         if (found === undefined || textAt(found, "spec", "holderIdentity") !== mine) return;
@@ -232,7 +254,7 @@ export function createLeases(parts: LeaseParts): ClusterLeases {
     try {
       return await cluster.get(kinds.lease, { namespace, name: leaseName(of) });
     } catch (error) {
-      throw failureOf(error, of);
+      throw recordsFailure(error, `take or keep the lease of namespace ${of}`, namespace);
     }
   }
 
@@ -248,7 +270,7 @@ export function createLeases(parts: LeaseParts): ClusterLeases {
           error.kind === "already-exists" ||
           (error.kind === "not-found" && !isNew));
       if (isClash) return undefined;
-      throw failureOf(error, of);
+      throw recordsFailure(error, `take or keep the lease of namespace ${of}`, namespace);
     }
   }
 
@@ -283,10 +305,4 @@ function changeOf({ spec }: KubernetesObject): string {
 /** Six digits behind the point, neither more nor fewer. */
 function microTime(time: Date): string {
   return time.toISOString().replace("Z", "000Z");
-}
-
-function failureOf(error: unknown, namespace: string): Failure {
-  return error instanceof Failure
-    ? error
-    : clusterFailure(error, `take or keep the lease of namespace ${namespace}`);
 }

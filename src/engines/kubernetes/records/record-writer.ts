@@ -2,7 +2,6 @@ import { Failure } from "../../../core/failure.ts";
 import type { Release } from "../../../core/run-state.ts";
 import { type Cluster, ClusterError, type KubernetesObject } from "../client/cluster.ts";
 import { kinds } from "../client/kinds.ts";
-import { clusterFailure } from "../client/to-failure.ts";
 import { afterClash, isCommit, madeBefore, otherRelease } from "./after-clash.ts";
 import {
   type DeploymentContent,
@@ -13,6 +12,7 @@ import {
   releaseName,
   unpackRecord,
 } from "./record-content.ts";
+import { recordsFailure } from "./records-failure.ts";
 
 /** A record as it was last seen in the cluster. */
 export interface SeenRecord {
@@ -90,7 +90,7 @@ export function createRecordWriter(cluster: Cluster, namespace: string): RecordW
           error.kind === "conflict" ||
           (error.kind === "not-found" && known !== undefined));
       if (isClash) return undefined;
-      throw failureOf(error, `record ${describe(content)}`);
+      throw recordsFailure(error, `record ${describe(content)}`, namespace);
     }
   }
 
@@ -136,7 +136,7 @@ export function createRecordWriter(cluster: Cluster, namespace: string): RecordW
     try {
       return await ask();
     } catch (error) {
-      throw failureOf(error, doing);
+      throw recordsFailure(error, doing, namespace);
     }
   }
 }
@@ -147,9 +147,4 @@ function deploymentOf(known: SeenRecord | undefined): DeploymentContent | undefi
 
 function versionOf({ version }: SeenRecord): { readonly resourceVersion?: string } {
   return version === undefined ? {} : { resourceVersion: version };
-}
-
-/** What stops a controller that may not write any more is a Failure already. */
-function failureOf(error: unknown, doing: string): Failure {
-  return error instanceof Failure ? error : clusterFailure(error, doing);
 }

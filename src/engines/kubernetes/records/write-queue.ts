@@ -10,14 +10,12 @@ export interface Write {
 }
 
 /**
- * Writes in the order in which they were asked for. A write takes the place of a waiting one of the same name and sort,
- * unless a border is between the two. One that can't be done stops all behind it, so that nothing is there of which the
+ * Writes in the order in which they were asked for. A write takes the place of the last waiting one of its name when
+ * that is of its sort and no border is between the two. One that can't be done stops all behind it, so that nothing is there of which the
  * reason is missing; it is tried again when somebody waits.
  */
 export interface WriteQueue {
   add(write: Write): void;
-  /** Takes back a waiting write that nothing depends on any more. */
-  drop(name: string, sort: string): void;
   /** What comes next is not done before, nor in place of, what was there by now. */
   border(): void;
   /** Whether it waits, or is being done. */
@@ -53,16 +51,10 @@ export function createWriteQueue(): WriteQueue {
 
   return {
     add(write) {
-      const former = findWaiting(write.name, write.sort);
-      if (former === undefined) waiting.push({ write, section });
-      else former.write = write;
+      const former = waiting.findLast(({ write: { name } }) => name === write.name);
+      if (former?.section === section && former.write.sort === write.sort) former.write = write;
+      else waiting.push({ write, section });
       if (!isStopped) void goOn();
-    },
-    drop(name, sort) {
-      const entry = findWaiting(name, sort);
-      if (entry === undefined) return;
-      waiting = waiting.filter((other) => other !== entry);
-      finish(entry);
     },
     border() {
       section += 1;
@@ -81,12 +73,6 @@ export function createWriteQueue(): WriteQueue {
       isClosed = true;
     },
   };
-
-  function findWaiting(name: string, sort: string): Entry | undefined {
-    return waiting.find(
-      (entry) => entry.section === section && entry.write.name === name && entry.write.sort === sort,
-    );
-  }
 
   async function goOn(): Promise<void> {
     if (isGoing) return;

@@ -156,7 +156,7 @@ export async function told<T>(
   try {
     return await act();
   } catch (error) {
-    throw withoutValues(error instanceof Failure ? error : clusterFailure(error, doing), values);
+    throw withoutValues(clusterFailure(error, doing), values);
   }
 }
 

@@ -14,7 +14,10 @@ import type { SecretAccess } from "./secret-access.ts";
 export interface SecretSnapshot extends Secrets, SecretReader {
   /** What the cluster has now, of one group or of all. */
   replaceGroups(secrets: readonly GroupSecret[], group: string | undefined): void;
-  /** All Secrets of a pipeline's namespace: what a person made there serves its stages, too. */
+  /**
+   * All Secrets of a pipeline's namespace: what a person made there serves its stages, too. `secrets` shows them as of
+   * whatever group is asked for, with version 0: nobody counts their changes.
+   */
   replaceNamespace(objects: readonly KubernetesObject[]): void;
   /** All changes are in the cluster. Fails: as the first that could not be written. */
   settled(): Promise<void>;
@@ -103,7 +106,7 @@ export function createSecretSnapshot(access: SecretAccess, now: () => Date): Sec
       if (group === undefined) return ofGroups;
       const names = new Set(ofGroups.map((summary) => summary.name));
       const others = byHand
-        .map(({ summary }) => ({ ...summary, group }))
+        .map(({ summary }) => ({ ...summary, group, version: 0 }))
         .filter((summary) => !names.has(summary.name) && (name ?? summary.name) === summary.name);
       return [...ofGroups, ...others];
     },

@@ -82,7 +82,9 @@ test("a secret that a person has made in the pipeline's namespace serves any gro
     ["dev", "db"],
     ["dev", "token"],
   ]);
-  expect(secrets.secrets({ group: "prod", name: "db" })).toMatchObject([{ group: "prod", name: "db" }]);
+  expect(secrets.secrets({ group: "prod", name: "db" })).toMatchObject([
+    { group: "prod", name: "db", version: 0 },
+  ]);
   const value = (group: string, name: string, key: string): string =>
     secrets.reveal({ group, name, key, version: 1 }).reveal();
   expect(value("dev", "db", "USER")).toBe("of the group");
