@@ -23,7 +23,8 @@ export interface BenchTool {
   remove(): Promise<void>;
 }
 
-export function benchTool(): BenchTool {
+/** On this machine, unless the variables name another engine. */
+export function benchTool(variables: Readonly<Record<string, string>> = {}): BenchTool {
   const folder = mkdtempSync(join(tmpdir(), "bench-"));
   const home = join(folder, "home");
   mkdirSync(home, { mode: 0o700 });
@@ -39,6 +40,7 @@ export function benchTool(): BenchTool {
     GIT_AUTHOR_EMAIL: "bench@localhost",
     GIT_COMMITTER_NAME: "Bench",
     GIT_COMMITTER_EMAIL: "bench@localhost",
+    ...variables,
   });
   const program: BenchTool["program"] = async (file, args, options = {}) => {
     const result = await runCommand(file, args, { env, cwd: options.cwd ?? folder, timeout: 600_000 });
@@ -67,7 +69,7 @@ export function benchTool(): BenchTool {
       return pathToFileURL(path).href;
     },
     async remove() {
-      await bodywork("server", "stop", "--services");
+      if (env.BODYWORK_ENGINE === "local") await bodywork("server", "stop", "--services");
       rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
     },
   };

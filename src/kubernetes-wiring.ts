@@ -58,8 +58,9 @@ export async function createClusterTool(wiring: KubernetesWiring): Promise<Clust
   const connected = await connectCluster(wiring.connect);
   const { cluster, fence } = fencedCluster(connected);
   const clock = systemClock;
-  const records = createClusterStore({ cluster, clock });
-  const secrets = createClusterSecrets({ cluster, clock });
+  const namespace = settings.single_namespace ?? managementNamespace;
+  const records = createClusterStore({ cluster, clock, namespace });
+  const secrets = createClusterSecrets({ cluster, clock, namespace });
   const engine = createKubernetesEngine({
     cluster,
     store: records,
@@ -71,16 +72,17 @@ export async function createClusterTool(wiring: KubernetesWiring): Promise<Clust
   });
   const store = withAdopted(records, engine.services);
   const identity = `${hostname()}-${process.pid}-${randomBytes(4).toString("hex")}`;
-  const leases = createLeases({ cluster, clock, identity });
+  const leases = createLeases({ cluster, clock, identity, namespace });
+  const lookAt = async (namespace: string): Promise<void> => {
+    await Promise.all([
+      records.refresh({ kind: "namespace", namespace }),
+      engine.load(),
+      secrets.load({ namespace }),
+    ]);
+  };
   const turns = createLeasedTurns({
     leases,
-    async onTaken(namespace) {
-      await Promise.all([
-        records.refresh({ kind: "namespace", namespace }),
-        engine.load(),
-        secrets.load({ namespace }),
-      ]);
-    },
+    onTaken: lookAt,
     onLost: (_namespace, why) => fence(why),
     beforeRelease: records.settled,
   });
@@ -97,6 +99,7 @@ export async function createClusterTool(wiring: KubernetesWiring): Promise<Clust
       secretReader: secrets,
       clock,
       turns,
+      lookAt,
       maxParallelRuns: 8,
       maxUnfinishedRuns: 1_000,
       maxParallelStages: wiring.settings.max_parallel_stages ?? parallelStages,
@@ -131,7 +134,11 @@ export async function createClusterTool(wiring: KubernetesWiring): Promise<Clust
     operations: {
       ...views,
       async deployments(filter) {
-        await Promise.all([records.refresh({ kind: "deployments" }), engine.load(filter.namespace)]);
+        await Promise.all([
+          records.refresh({ kind: "deployments" }),
+          engine.load(filter.namespace),
+          secrets.load({}),
+        ]);
         return views.deployments(filter);
       },
       async runs(filter) {
@@ -190,7 +197,6 @@ export async function createClusterTool(wiring: KubernetesWiring): Promise<Clust
       },
       async plan(request, credentials) {
         await readForRun(request);
-        await Promise.all([records.refresh({ kind: "deployments" }), engine.load(), secrets.load({})]);
         const planned = await actions.plan(request, credentials);
         return { ...planned, objects: await engine.manifests(planned.plan, planned.commit) };
       },
@@ -235,7 +241,7 @@ export async function createClusterTool(wiring: KubernetesWiring): Promise<Clust
   /** Kubernetes may start a due time twice. Fails: superseded. */
   async function refuseTakenSlot(): Promise<void> {
     if (job?.cronjob === undefined) return;
-    if (!(await slotIsTaken(cluster, { namespace: managementNamespace, name: job.name }))) return;
+    if (!(await slotIsTaken(cluster, { namespace, name: job.name }))) return;
     throw new Failure("superseded", `Another job carries out what was due of cronjob ${job.cronjob}.`);
   }
 
@@ -274,7 +280,7 @@ async function makeReady(
   { single_namespace: singleNamespace }: KubernetesSettings,
 ): Promise<readonly string[]> {
   const { ready, lines } = await clusterReadiness(cluster, { singleNamespace });
-  if (ready) return [];
+  if (ready) return lines;
   await configureCluster(cluster, { singleNamespace, dryRun: false });
   return [...lines, "The cluster was not configured for Bodywork: configure-cluster was run."];
 }

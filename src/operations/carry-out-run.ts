@@ -25,6 +25,8 @@ export interface RunParts {
   readonly secretReader: SecretReader;
   readonly clock: Clock;
   readonly access: RepositoryAccess;
+  /** Reads what plans of a namespace are decided by, where others write the record too; a run's turn does so by itself. */
+  readonly lookAt?: ((namespace: string) => Promise<void>) | undefined;
   /** Batch stages of one run that may run at once. */
   readonly maxParallelStages: number;
   /**

@@ -11,11 +11,12 @@ import { readProject, readRequirementsFiles } from "./read-deployment.ts";
  */
 export async function planRun(
   request: DeployRequest,
-  parts: Pick<RunParts, "store" | "source" | "engine" | "secrets" | "secretReader" | "access">,
+  parts: Pick<RunParts, "store" | "source" | "engine" | "secrets" | "secretReader" | "access" | "lookAt">,
   signal: AbortSignal = new AbortController().signal,
 ): Promise<PlannedDeployment> {
   const commit = await resolveCommit(request, parts, signal);
   const { project, warnings } = await readProject(commit, request, parts.source);
+  await parts.lookAt?.(project.pipeline.namespace);
   const requirementsFiles = await readRequirementsFiles(project, commit, parts.source);
   const plan = decidePlan({ project, commit, requirementsFiles, request }, parts);
   return { commit, plan, warnings };

@@ -95,7 +95,12 @@ describe.skipIf(testCluster === undefined)("cronjobs on a cluster", () => {
       return found.some(({ why }) => why !== undefined) && found.slice(-1);
     }, 100);
     const minutes = Math.floor(Date.parse(job?.dueAt ?? "") / 60_000);
-    expect(job).toMatchObject({ id: `nightly-${minutes}`, cronjob: "nightly", status: "waiting", retries: 0 });
+    expect(job).toMatchObject({
+      id: `nightly-${minutes}`,
+      cronjob: "nightly",
+      status: "waiting",
+      retries: 0,
+    });
     expect(job?.why).toMatch(/^its container cannot start: .*will run as root.*kubernetes\.image/s);
     expect((await cronjobs({}))[0]?.lastJob?.cronjob).toBe("nightly");
 

@@ -45,14 +45,18 @@ test.each([
 test.each([
   ["--engine kubernetes", {}, ["--engine", "kubernetes"]],
   ["BODYWORK_ENGINE", { BODYWORK_ENGINE: "kubernetes" }, []],
-])("who chooses a cluster by %s, and has no kubeconfig, is refused, and nothing is done here", async (_how, set, more) => {
-  const tool = bodywork({ BODYWORK_ENGINE: "", ...set });
-  for (const words of [...looks, ["create", "deployment", "file:///gone"]]) {
-    const { exitCode, stdout, stderr } = await tool.run(...words, ...more);
-    expect(stderr).toContain("Cannot load authentication credentials from kubeconfig");
-    expect([exitCode, stdout]).toEqual([1, ""]);
-  }
-}, 120_000);
+])(
+  "who chooses a cluster by %s, and has no kubeconfig, is refused, and nothing is done here",
+  async (_how, set, more) => {
+    const tool = bodywork({ BODYWORK_ENGINE: "", ...set });
+    for (const words of [...looks, ["create", "deployment", "file:///gone"]]) {
+      const { exitCode, stdout, stderr } = await tool.run(...words, ...more);
+      expect(stderr).toContain("Cannot load authentication credentials from kubeconfig");
+      expect([exitCode, stdout]).toEqual([1, ""]);
+    }
+  },
+  120_000,
+);
 
 test("CI=false is no CI job", async () => {
   const { exitCode, stderr } = await bodywork({ BODYWORK_ENGINE: "", CI: "false" }).run("get", "deployments");

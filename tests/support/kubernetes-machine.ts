@@ -129,7 +129,7 @@ async function archiveOf(files: Readonly<Record<string, string>>): Promise<Buffe
   const folder = await mkdtemp(join(tmpdir(), "archive-"));
   try {
     for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text);
-    const packed = await runCommand("sh", ["-c", `tar -cz -C ${folder} . | base64 -w0`], {
+    const packed = await runCommand("sh", ["-c", `cd ${folder} && tar -cz * | base64 -w0`], {
       env: { PATH: "/usr/bin:/bin" },
     });
     return Buffer.from(packed.stdout, "base64");

@@ -122,16 +122,18 @@ ${serving("/", 5000)}`,
   });
 }
 
-/** `bodywork-failing-test-project`: a batch stage that fails, and a stage that runs on failure. */
-export function failingProject(): Promise<GitProject> {
+/**
+ * `bodywork-failing-test-project`: a batch stage that fails, and a stage that runs on failure. With the original's numpy,
+ * which no Python of today can have, the stage fails by that before it fails by its code.
+ */
+export function failingProject(numpy = "1.19.1"): Promise<GitProject> {
   return repository("bodywork-failing-test-project", {
     "bodywork.yaml": original({
       name: "bodywork-failing-test-project",
       dag: "stage_1",
       pipeline: ["run_on_failure: on_fail_stage"],
       stages: {
-        // No Python of today can have it: the stage fails by this before it fails by its code.
-        stage_1: [...module("stage_1.py"), "requirements: [numpy==1.19.1]", ...batch(60, 4)],
+        stage_1: [...module("stage_1.py"), `requirements: [numpy==${numpy}]`, ...batch(60, 4)],
         on_fail_stage: [...module("on_fail_stage.py"), ...batch(60, 0)],
       },
     }),

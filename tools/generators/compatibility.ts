@@ -21,7 +21,7 @@ and tests of Bodywork 3 look for, each with what became of it and the test that 
 |---|---|
 | kept | the same |
 | own words | it speaks of Kubernetes; the engine of one machine says or does it in its own way |
-| Kubernetes | means nothing without a cluster: the Kubernetes engine's, which is not in this version |
+| Kubernetes | means nothing without a cluster: the Kubernetes engine's; the note says what there is on one machine |
 | changed | on purpose |`;
 
 function section({ title, rows }: CompatibilitySection): string {

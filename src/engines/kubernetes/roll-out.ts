@@ -63,6 +63,7 @@ export async function removeService(service: ServiceName, rooms: EngineRooms): P
     await cluster.delete(kind, place, { foreground: kind === kinds.deployment });
   }
   await untilNone(cluster, kinds.pod, podsOfStage(found), clock);
+  await untilNone(cluster, kinds.deployment, deploymentOf(found), clock);
   await services.refresh(service);
 }
 
@@ -90,7 +91,7 @@ async function replace(
 ): Promise<RollOutOutcome> {
   const { cluster } = rooms;
   const [live, liveService] = await Promise.all([
-    cluster.get(kinds.deployment, placeOf(task)),
+    liveDeployment(task, rooms),
     cluster.get(kinds.service, { ...placeOf(task), name: serviceName(task.stage.name) }),
   ]);
   refuseOthers(task, live, liveService);
@@ -119,6 +120,18 @@ async function replace(
   if (before?.uid !== undefined && !hasTask(before)) saveSnapshot({ ...before, state: "changed" }, rooms);
   else forgetSnapshot(task, rooms);
   return { kind: "serving" };
+}
+
+/** One that is being deleted is waited for: what is applied to it would go with it. */
+async function liveDeployment(
+  task: ServiceTask,
+  { cluster, clock }: EngineRooms,
+): Promise<KubernetesObject | undefined> {
+  const found = await cluster.get(kinds.deployment, placeOf(task));
+  if (found?.metadata.deletionTimestamp === undefined) return found;
+  const { uid } = found.metadata;
+  await untilNone(cluster, kinds.deployment, deploymentOf(task), clock, ({ metadata }) => metadata.uid === uid);
+  return cluster.get(kinds.deployment, placeOf(task));
 }
 
 function placeOf(task: ServiceTask): { readonly namespace: string; readonly name: string } {
@@ -265,11 +278,11 @@ async function problemOf(
   rooms: EngineRooms,
 ): Promise<Problem | undefined> {
   const { cluster, clock } = rooms;
-  const { namespace, name } = placeOf(task);
+  const { name } = placeOf(task);
   const sight = await watchAll(
     cluster,
     {
-      deployments: [kinds.deployment, { namespace, fields: `metadata.name=${name}` }],
+      deployments: [kinds.deployment, deploymentOf(task)],
       pods: [kinds.pod, podsOfRun(task)],
     },
     clock,
@@ -402,8 +415,12 @@ function createReplicas(
 
 /** Everything as it was, and the new pods gone. */
 async function putBack(snapshot: Snapshot, rooms: EngineRooms): Promise<void> {
+  const { cluster, clock } = rooms;
   await applySnapshot(snapshot, rooms);
-  await untilNone(rooms.cluster, kinds.pod, podsOfRun(snapshot.task), rooms.clock);
+  await untilNone(cluster, kinds.pod, podsOfRun(snapshot.task), clock);
+  if (snapshot.uid === undefined) {
+    await untilNone(cluster, kinds.deployment, deploymentOf(snapshot.task), clock);
+  }
 }
 
 /** What another tool had deployed, which this one has replaced. */
@@ -418,6 +435,11 @@ async function putOriginalBack(task: ServiceTask, rooms: EngineRooms): Promise<R
   await putBack(snapshot, rooms);
   forgetSnapshot(snapshot.task, rooms);
   return { kind: "serving" };
+}
+
+function deploymentOf(task: ServiceTask): Selection {
+  const { namespace, name } = placeOf(task);
+  return { namespace, fields: `metadata.name=${name}` };
 }
 
 function podsOfRun(task: ServiceTask): Selection {

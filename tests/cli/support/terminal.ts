@@ -152,6 +152,7 @@ export function testWiring({ operations = {}, server = {}, wiring = {} }: Parts 
     }),
     serverAdmin: missing("serverAdmin"),
     clusterAdmin: missing("clusterAdmin"),
+    imageTool: missing("imageTool"),
     finish: async () => {},
     serverMachine: missing("serverMachine"),
     logins: missing("logins"),

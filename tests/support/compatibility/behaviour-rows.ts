@@ -170,18 +170,35 @@ export const behaviourSections: readonly CompatibilitySection[] = [
       ),
       kubernetes(
         "`Creating k8s namespace = NS`, `Using k8s namespace = NS`, `Unable to setup namespace: NS`",
+        undefined,
+        shown.cluster("1: create, update, get and delete a deployment from end to end"),
       ),
-      kubernetes("`Creating k8s service account = bodywork-stage`"),
+      kubernetes(
+        "`Creating k8s service account = bodywork-stage`",
+        undefined,
+        shown.cluster("1: create, update, get and delete a deployment from end to end"),
+      ),
       kubernetes(
         "`Replicating k8s secrets from group = GROUP`",
         "a stage gets its secrets from the group itself",
+        shown.cluster(
+          "1: create, update, get and delete a deployment from end to end",
+          "11: a group's secrets are copied into a namespace",
+        ),
       ),
       kubernetes(
         "`Creating k8s job for stage = S`, `Monitoring k8s jobs`, `Completed k8s job for stage = S`, `Deleted k8s job for stage = S`",
         "a stage's start and end are told with its name",
+        shown.cluster(
+          "1: create, update, get and delete a deployment from end to end",
+          "3: jobs are cleaned up, and a failing redeployment is rolled back",
+          "4: the on-failure stage runs",
+        ),
       ),
       kubernetes(
         "`Creating k8s deployment and service for stage = S`, `Updating …`, `Monitoring k8s deployments`, `Successfully created …`",
+        undefined,
+        shown.cluster("1: create, update, get and delete a deployment from end to end"),
       ),
       kubernetes(
         "`Executing DAG step = […]`, `Successfully executed DAG step = […]`",
@@ -196,9 +213,16 @@ export const behaviourSections: readonly CompatibilitySection[] = [
       kubernetes("time-outs of a step: retries × time + 90 s", "each attempt has its own time"),
       kubernetes(
         "names, labels and annotations of Jobs, Deployments, Services, Ingresses, CronJobs and Secrets",
+        undefined,
+        shown.adopted(
+          "its service is listed, replaced in place, and deleted",
+          "its secrets and cronjobs are listed, changed and deleted",
+        ),
       ),
       kubernetes(
         "`bodywork-deployment-jobs`, `bodywork-workflow-controller`, `bodywork-stage`, their roles and bindings",
+        undefined,
+        shown.adopted("nothing is left after the deployment was deleted and `cluster remove`"),
       ),
       kubernetes("polling every 2 s, maxSurge 2, probes every 10 s, finished jobs kept for 900 s"),
     ],
@@ -350,31 +374,47 @@ export const behaviourSections: readonly CompatibilitySection[] = [
     rows: [
       kept(
         "1 to 4: deployments from end to end, removed services, roll-back, failure stage",
-        shown.original(
-          "1: create, update, get and delete a deployment from end to end",
-          "2: services of previous deployments are deleted",
-          "3: a failing redeployment is rolled back",
-          "4: the on-failure stage runs",
-        ),
-        "but for the strings that name Kubernetes objects: those above",
+        [
+          ...shown.original(
+            "1: create, update, get and delete a deployment from end to end",
+            "2: services of previous deployments are deleted",
+            "3: a failing redeployment is rolled back",
+            "4: the on-failure stage runs",
+          ),
+          ...shown.cluster(
+            "1: create, update, get and delete a deployment from end to end",
+            "2: services of previous deployments are deleted",
+            "3: jobs are cleaned up, and a failing redeployment is rolled back",
+            "4: the on-failure stage runs",
+          ),
+        ],
+        "on one machine without the strings that name Kubernetes objects: those above",
       ),
-      kept(
-        "5a: a name that can't be an image's",
-        shown.original("5a: a name that can't be an image's is refused"),
+      kept("5a: a name that can't be an image's", onBoth("5a: a name that can't be an image's is refused")),
+      kubernetes(
+        "5b: an image that Docker Hub does not have",
+        "no image runs on this machine",
+        shown.cluster("5b: an image that Docker Hub does not have is refused, after the namespace was made"),
       ),
-      kubernetes("5b: an image that Docker Hub does not have", "no image runs on this machine"),
-      kept(
-        "6: what is no repository",
-        shown.original("6: what is no repository exits with something else than 0"),
+      kept("6: what is no repository", onBoth("6: what is no repository exits with something else than 0")),
+      kept("7: cronjobs", onBoth("7: create, update, get and delete a cronjob")),
+      kept("8: a private repository", [
+        ...shown.original("8: with the key in a file"),
+        ...shown.cluster("8: a private repository, with the key in a file"),
+      ]),
+      kept("9: an asynchronous deployment", onBoth("9: an asynchronous deployment")),
+      kept("10: the same of a private repository", [
+        ...shown.original("10: asynchronously"),
+        ...shown.cluster("10: an asynchronous deployment of a private repository"),
+      ]),
+      kubernetes(
+        "11: a group's secrets are copied into a namespace",
+        undefined,
+        shown.cluster("11: a group's secrets are copied into a namespace"),
       ),
-      kept("7: cronjobs", shown.original("7: create, update, get and delete a cronjob")),
-      kept("8: a private repository", shown.original("8: with the key in a file")),
-      kept("9: an asynchronous deployment", shown.original("9: an asynchronous deployment")),
-      kept("10: the same of a private repository", shown.original("10: asynchronously")),
-      kubernetes("11: a group's secrets are copied into a namespace"),
       kept(
         "12 to 14: secrets",
-        shown.original("12: update a secret", "13: list all secrets", "14: create, get and delete a secret"),
+        onBoth("12: update a secret", "13: list all secrets", "14: create, get and delete a secret"),
       ),
       kept(
         "clones from `file://`, with a branch and without",
@@ -461,3 +501,8 @@ export const behaviourSections: readonly CompatibilitySection[] = [
     ],
   },
 ];
+
+/** Tests of the same title, on this machine's engine and on a cluster. */
+function onBoth(...titles: readonly string[]) {
+  return [...shown.original(...titles), ...shown.cluster(...titles)];
+}

@@ -2,7 +2,9 @@ import { testsOf } from "./row.ts";
 
 /** The test files that the rows refer to. */
 export const shown = {
+  adopted: testsOf("tests/stories/kubernetes/adopted-objects.test.ts"),
   completion: testsOf("tests/cli/completion.test.ts"),
+  cluster: testsOf("tests/stories/kubernetes/original-tests.test.ts"),
   configureCluster: testsOf("tests/cli/commands/configure-cluster.test.ts"),
   cronActions: testsOf("tests/operations/cronjob-actions.test.ts"),
   cronjob: testsOf("tests/cli/commands/cronjob.test.ts"),

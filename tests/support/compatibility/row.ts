@@ -11,7 +11,7 @@ export interface CompatibilityRow {
 
 /**
  * `kept`: the same on every engine. `own words`: it speaks of Kubernetes, and this machine's engine says or does it in its own
- * way. `Kubernetes`: means nothing without a cluster; the Kubernetes engine's, which is not in this version. `changed`: on purpose.
+ * way. `Kubernetes`: means nothing without a cluster; the Kubernetes engine's. `changed`: on purpose.
  */
 export type Verdict = "kept" | "own words" | "Kubernetes" | "changed";
 
@@ -43,6 +43,10 @@ export function changed(what: string, note: string, shownBy: readonly TestRefere
   return { what, verdict: "changed", note, shownBy };
 }
 
-export function kubernetes(what: string, note?: string): CompatibilityRow {
-  return { what, verdict: "Kubernetes", shownBy: [], ...(note === undefined ? {} : { note }) };
+export function kubernetes(
+  what: string,
+  note?: string,
+  shownBy: readonly TestReference[] = [],
+): CompatibilityRow {
+  return { what, verdict: "Kubernetes", shownBy, ...(note === undefined ? {} : { note }) };
 }

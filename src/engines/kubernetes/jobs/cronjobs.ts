@@ -94,7 +94,13 @@ async function objectFor(
   const { group } = spec.request;
   if (credentials !== undefined && group !== undefined) await secrets.keepSshKey(group, credentials.sshKey);
   const hasSshKey = group !== undefined && (await secrets.hasSshKey(group));
-  return cronJobObject(spec, { settings, furtherSettings, namespace, hasSshKey, now: clock.now().toISOString() });
+  return cronJobObject(spec, {
+    settings,
+    furtherSettings,
+    namespace,
+    hasSshKey,
+    now: clock.now().toISOString(),
+  });
 }
 
 /** What others have noted on it stays; what it does is ours alone. */

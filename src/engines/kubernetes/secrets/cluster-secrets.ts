@@ -138,7 +138,7 @@ export function createClusterSecrets({
     },
     async copyOne(group, name, namespace) {
       await snapshot.settled();
-      const secret = await access.find(group, name);
+      const secret = await access.find(group, sanitisedName(name));
       if (secret === undefined) {
         throw new Failure(
           "secret-missing",

@@ -86,7 +86,7 @@ export function planCopies(
       taken.map(({ copy }) => copy.metadata.name),
     );
 
-  const wantedNames = new Set(pairs.map(({ copy }) => copy.metadata.name));
+  const sources = new Set(secrets.map(sourceOf));
   const different = pairs.flatMap(({ copy, found }) =>
     found === undefined || isSameCopy(copy, found) ? [] : [{ copy, found }],
   );
@@ -100,15 +100,20 @@ export function planCopies(
       ? there.filter(
           (object) =>
             isCopy(object) &&
+            !sources.has(object.metadata.annotations?.[copiedFrom] ?? "") &&
             object.metadata.annotations?.[annotations.group] === group &&
-            !wantedNames.has(object.metadata.name) &&
             !inUse.has(object.metadata.name),
         )
       : [],
   };
 }
 
-function copyOf({ summary, object }: GroupSecret, name: string, namespace: string): KubernetesObject {
+function sourceOf({ object: { metadata } }: GroupSecret): string {
+  return `${metadata.namespace ?? ""}/${metadata.name}`;
+}
+
+function copyOf(secret: GroupSecret, name: string, namespace: string): KubernetesObject {
+  const { summary, object } = secret;
   const { group, version } = summary;
   return {
     apiVersion: "v1",
@@ -121,7 +126,7 @@ function copyOf({ summary, object }: GroupSecret, name: string, namespace: strin
       annotations: {
         [annotations.group]: group,
         [annotations.version]: String(version),
-        [copiedFrom]: `${object.metadata.namespace ?? ""}/${object.metadata.name}`,
+        [copiedFrom]: sourceOf(secret),
       },
     },
     data: rawDataOf(object),

@@ -8,7 +8,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { gzipSync } from "node:zlib";
+import { gunzipSync, gzipSync } from "node:zlib";
 import { expect, test } from "vitest";
 import { createArtifactStore } from "../../../../src/artifacts/artifact-store.ts";
 import { specificationVariable } from "../../../../src/engines/kubernetes/pod/pod-contract.ts";
@@ -19,7 +19,7 @@ import { fakeSource } from "../../../support/fake-parts.ts";
 import { makeProject } from "../../../support/git-project.ts";
 import { batchStage, batchTask } from "../../../support/tasks.ts";
 import { temporaryFolder } from "../../../support/temporary.ts";
-import { makePod, otherPythons, pathWith, plainPath, putSources } from "./support.ts";
+import { archiveOf, makePod, otherPythons, pathWith, plainPath, putSources } from "./support.ts";
 
 test("a module runs in its own folder, imports from the root, and gets its arguments", async () => {
   const pod = await makePod({
@@ -254,6 +254,25 @@ test.each([
   const { log, report } = await pod.run();
   expect(report).toMatchObject({ status: "failed", phase: "sources" });
   expect(log).not.toContain("ran\n");
+});
+
+test("a commit that ends too early runs nothing, also where the end looks like one", async () => {
+  const pod = await makePod({});
+  // A tar archive may end after any file: only the end of the compressed stream tells.
+  const tar = gunzipSync(await archiveOf({ "main.py": "print('ran')", "other.py": "" }));
+  putSources(join(pod.top, "sources"), gzipSync(tar.subarray(0, 1024)).subarray(0, -8));
+  const { log, report } = await pod.run();
+  expect(report).toMatchObject({ status: "failed", phase: "sources" });
+  expect(log).not.toContain("ran\n");
+});
+
+test("processes that a module leaves behind end with it", async () => {
+  const pod = await makePod({
+    "main.py": "import subprocess; print('child', subprocess.Popen(['sleep', '300']).pid)",
+  });
+  const { exitCode, log } = await pod.run();
+  expect(exitCode).toBe(0);
+  expect(isAlive(Number(/child (\d+)/.exec(log)?.[1]))).toBe(false);
 });
 
 test("a module that a link leads out of the repository for is refused as the local engine refuses it", async () => {

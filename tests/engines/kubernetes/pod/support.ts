@@ -113,9 +113,13 @@ export async function archiveOf(files: Files): Promise<Buffer> {
   if (Object.keys(files).length === 0) return Buffer.alloc(0);
   const folder = temporaryFolder("commit");
   writeFiles(folder, files);
-  const result = await runCommand("tar", ["-czf", "-", "-C", folder, ...new Set(Object.keys(files).map(topOf))], {
-    env: { PATH: process.env.PATH ?? "" },
-  });
+  const result = await runCommand(
+    "tar",
+    ["-czf", "-", "-C", folder, ...new Set(Object.keys(files).map(topOf))],
+    {
+      env: { PATH: process.env.PATH ?? "" },
+    },
+  );
   if (result.exitCode !== 0) throw new Error(result.stderr);
   return result.stdoutBytes;
 }

@@ -136,6 +136,7 @@ test("one secret is copied under its full name for Bodywork's own use, and none 
   await secrets.createSecret("ops", "other", concealed({ K: "v" }));
   await secrets.replicate("ops", "sea");
   await secrets.copyOne("ops", "bucket", "sea");
+  await secrets.replicate("ops", "sea");
   expect(namesIn(cluster)).toEqual(["bucket", "ops-bucket", "other"]);
   await expect(secrets.copyOne("ops", "none", "sea")).rejects.toMatchObject({
     code: "secret-missing",
