@@ -56,10 +56,17 @@ export async function createClusterTool(wiring: KubernetesWiring): Promise<Clust
   const { source, job } = wiring;
   const settings = wiring.settings.kubernetes;
   const connected = await connectCluster(wiring.connect);
-  const { cluster, fence } = fencedCluster(connected);
+  const { cluster, fence, checkWith } = fencedCluster(connected);
   const clock = systemClock;
   const namespace = settings.single_namespace ?? managementNamespace;
-  const records = createClusterStore({ cluster, clock, namespace });
+  /** What a run is told of that is not its own fault. */
+  const warnings = new Set<string>();
+  const records = createClusterStore({
+    cluster,
+    clock,
+    namespace,
+    onWarning: (text) => warnings.add(text),
+  });
   const secrets = createClusterSecrets({ cluster, clock, namespace });
   const engine = createKubernetesEngine({
     cluster,
@@ -72,7 +79,8 @@ export async function createClusterTool(wiring: KubernetesWiring): Promise<Clust
   });
   const store = withAdopted(records, engine.services);
   const identity = `${hostname()}-${process.pid}-${randomBytes(4).toString("hex")}`;
-  const leases = createLeases({ cluster, clock, identity, namespace });
+  const leases = createLeases({ cluster: connected, clock, identity, namespace });
+  checkWith(leases.check);
   const lookAt = async (namespace: string): Promise<void> => {
     await Promise.all([
       records.refresh({ kind: "namespace", namespace }),
@@ -180,7 +188,7 @@ export async function createClusterTool(wiring: KubernetesWiring): Promise<Clust
       ...actions,
       async deploy(request, credentials) {
         await refuseTakenSlot();
-        const warnings = await makeReady(cluster, settings);
+        for (const line of await makeReady(cluster, settings)) warnings.add(line);
         await readForRun(request);
         const left = await abandonedRuns(records, leases);
         actions.resume((run) => {
@@ -193,6 +201,7 @@ export async function createClusterTool(wiring: KubernetesWiring): Promise<Clust
         for (const text of warnings) {
           records.addEvent(accepted.runId, { kind: "notice", level: "warning", text }, clock.now());
         }
+        warnings.clear();
         return accepted;
       },
       async plan(request, credentials) {

@@ -47,8 +47,16 @@ async function resolveAndKeep(
   signal: AbortSignal,
 ): Promise<RunCommit> {
   const { run } = recorder;
-  if (run.commit !== undefined) return run.commit;
-  const commit = await resolveCommit(run.request, parts, signal, (key) => recorder.hide([key]));
+  const hide = (key: SecretValue): void => recorder.hide([key]);
+  if (run.commit !== undefined) {
+    // A controller that goes on with a run may be on another machine than the one before it.
+    if (parts.engine.kind === "kubernetes") {
+      await resolveCommit({ ...run.request, branch: run.commit.hash }, parts, signal, hide);
+      await parts.source.keep(run.commit, `run/${run.id}`);
+    }
+    return run.commit;
+  }
+  const commit = await resolveCommit(run.request, parts, signal, hide);
   await parts.source.keep(commit, `run/${run.id}`);
   recorder.update({ commit });
   recorder.notice(

@@ -131,5 +131,6 @@ function isSystems(kind: string, namespace: string, name: string): boolean {
   if (systemNamespaces.has(namespace) || (kind === "Namespace" && systemNamespaces.has(name))) return true;
   if (kind === "ConfigMap" && name === "kube-root-ca.crt") return true;
   if (kind === "ServiceAccount" && name === "default") return true;
+  if (kind.startsWith("ClusterRole") && name.startsWith("system:")) return true;
   return ["APIService", "FlowSchema", "PriorityLevelConfiguration", "Node", "CSINode"].includes(kind);
 }

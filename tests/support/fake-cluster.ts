@@ -27,10 +27,10 @@ export interface Call {
 }
 
 /**
- * An API server in memory, as far as its clients can tell: resourceVersions and their preconditions, uids, generations,
- * selectors, watches, deletion of dependents and of a namespace's contents, limits of Secrets. No controller acts on what
- * it holds: a test plays these with `put`. Not modelled: ownership of single fields; an apply is the object merged over
- * what is there, without the fields that the apply before it had.
+ * An API server in memory, as far as its clients can tell: resourceVersions and their preconditions, uids,
+ * generations, selectors, watches, deletion of dependents and of a namespace's contents, limits of Secrets.
+ * No controller acts on what it holds: a test plays these with `put`. Not modelled: ownership of single
+ * fields; an apply is the object merged over what is there, without the fields that the apply before it had.
  */
 export interface FakeCluster extends Cluster {
   /** All calls so far: `create Secret bodywork-deployment-jobs/name`. */

@@ -4,10 +4,17 @@ import { join } from "node:path";
 
 import type { BatchTask, ServiceTask } from "../../src/core/run-state.ts";
 import { parseSettings } from "../../src/core/settings.ts";
-import { type Cluster, ClusterError, type KubernetesObject } from "../../src/engines/kubernetes/client/cluster.ts";
+import {
+  type Cluster,
+  ClusterError,
+  type KubernetesObject,
+} from "../../src/engines/kubernetes/client/cluster.ts";
 import { connectCluster } from "../../src/engines/kubernetes/client/connect.ts";
 import { kinds } from "../../src/engines/kubernetes/client/kinds.ts";
-import { createKubernetesEngine, type KubernetesEngine } from "../../src/engines/kubernetes/kubernetes-engine.ts";
+import {
+  createKubernetesEngine,
+  type KubernetesEngine,
+} from "../../src/engines/kubernetes/kubernetes-engine.ts";
 import { runLabels } from "../../src/engines/kubernetes/manifests/stage-labels.ts";
 import { podState } from "../../src/engines/kubernetes/read-status/pod-state.ts";
 import { labels, managementNamespace } from "../../src/engines/kubernetes/vocabulary.ts";
@@ -39,7 +46,11 @@ export async function kubernetesMachine(
   test: TestCluster,
   files: Readonly<Record<string, string>>,
 ): Promise<KubernetesMachine> {
-  const cluster = await connectCluster({ kubeconfigFiles: test.kubeconfig, inCluster: false, version: "test" });
+  const cluster = await connectCluster({
+    kubeconfigFiles: test.kubeconfig,
+    inCluster: false,
+    version: "test",
+  });
   const namespace = await test.makeNamespace("engine");
   const archive = await archiveOf(files);
   const claim = await makeClaim(test, namespace);
@@ -81,7 +92,11 @@ export async function kubernetesMachine(
       life.kill();
       pods.close();
       await test.kubectl("delete", "namespace", namespace, "--wait=false");
+      const kept = `${labels.record}=log,${labels.namespace}=${namespace}`;
+      await test.kubectl("-n", managementNamespace, "delete", "secret", "-l", kept);
       await test.kubectl("delete", "persistentvolume", namespace, "--wait=false");
+      // Where the node is this machine.
+      await rm(folderOf(namespace), { recursive: true, force: true });
       cluster.close();
     },
   };
@@ -120,9 +135,11 @@ function target(namespace: string, image: string): RunTarget {
 async function makeManagementNamespace(cluster: Cluster): Promise<void> {
   const name = managementNamespace;
   if ((await cluster.get(kinds.namespace, { name })) !== undefined) return;
-  await cluster.create({ apiVersion: "v1", kind: "Namespace", metadata: { name } }).catch((error: unknown) => {
-    if (!(error instanceof ClusterError) || error.kind !== "already-exists") throw error;
-  });
+  await cluster
+    .create({ apiVersion: "v1", kind: "Namespace", metadata: { name } })
+    .catch((error: unknown) => {
+      if (!(error instanceof ClusterError) || error.kind !== "already-exists") throw error;
+    });
 }
 
 async function archiveOf(files: Readonly<Record<string, string>>): Promise<Buffer> {
@@ -138,6 +155,10 @@ async function archiveOf(files: Readonly<Record<string, string>>): Promise<Buffe
   }
 }
 
+function folderOf(namespace: string): string {
+  return `/tmp/bodywork-test-${namespace}`;
+}
+
 /** A volume of the node: not every cluster makes volumes by itself. */
 async function makeClaim(test: TestCluster, namespace: string): Promise<string> {
   const size = { storage: "1Gi" };
@@ -151,14 +172,19 @@ async function makeClaim(test: TestCluster, namespace: string): Promise<string> 
       storageClassName: "",
       persistentVolumeReclaimPolicy: "Retain",
       claimRef: { namespace, name: "artifacts" },
-      hostPath: { path: `/tmp/bodywork-test-${namespace}`, type: "DirectoryOrCreate" },
+      hostPath: { path: folderOf(namespace), type: "DirectoryOrCreate" },
     },
   };
   const claim = {
     apiVersion: "v1",
     kind: "PersistentVolumeClaim",
     metadata: { name: "artifacts", namespace },
-    spec: { accessModes: ["ReadWriteOnce"], storageClassName: "", volumeName: namespace, resources: { requests: size } },
+    spec: {
+      accessModes: ["ReadWriteOnce"],
+      storageClassName: "",
+      volumeName: namespace,
+      resources: { requests: size },
+    },
   };
   const list = { apiVersion: "v1", kind: "List", items: [volume, claim] };
   await test.kubectlWithInput(JSON.stringify(list), "apply", "-f", "-");
@@ -203,7 +229,10 @@ function mortal(cluster: Cluster): { readonly cluster: Cluster; kill(): void } {
 }
 
 /** What the pods do is looked at anew before an answer is given, so that a test that asks at once is told the truth. */
-function afterLooking(engine: Engine, look: () => Promise<void>): Pick<Engine, "runBatch" | "rollOut" | "endRun" | "removeService"> {
+function afterLooking(
+  engine: Engine,
+  look: () => Promise<void>,
+): Pick<Engine, "runBatch" | "rollOut" | "endRun" | "removeService"> {
   const looked = async <T>(answer: Promise<T>): Promise<T> => {
     const given = await answer;
     await look();
@@ -223,7 +252,10 @@ async function lookAtPods(cluster: Cluster, namespace: string) {
   const stop = new AbortController();
   const there = new Map<string, KubernetesObject>();
   /** Uid → how often its container was started, and whose it is. */
-  const started = new Map<string, { readonly times: number; readonly labels: Readonly<Record<string, string>> }>();
+  const started = new Map<
+    string,
+    { readonly times: number; readonly labels: Readonly<Record<string, string>> }
+  >();
   const note = (pod: KubernetesObject): void => {
     const { uid = "", labels: its = {} } = pod.metadata;
     there.set(uid, pod);
@@ -247,7 +279,9 @@ async function lookAtPods(cluster: Cluster, namespace: string) {
     look,
     close: () => stop.abort(),
     starts: (task: Task): number =>
-      [...started.values()].filter((one) => isOf(task, one.labels)).reduce((sum, { times }) => sum + times, 0),
+      [...started.values()]
+        .filter((one) => isOf(task, one.labels))
+        .reduce((sum, { times }) => sum + times, 0),
     runs: (task: Task): boolean =>
       [...there.values()].some(
         (pod) => isOf(task, pod.metadata.labels ?? {}) && podState(pod).kind === "running",
@@ -269,6 +303,9 @@ async function lookAtPods(cluster: Cluster, namespace: string) {
 }
 
 function isOf(task: Task, its: Readonly<Record<string, string>>): boolean {
-  const wanted = { ...runLabels(task), ...("attempt" in task ? { [labels.attempt]: String(task.attempt) } : {}) };
+  const wanted = {
+    ...runLabels(task),
+    ...("attempt" in task ? { [labels.attempt]: String(task.attempt) } : {}),
+  };
   return Object.entries(wanted).every(([label, value]) => its[label] === value);
 }

@@ -443,6 +443,7 @@ export async function startScriptedApi({
       (namespace === undefined || object.metadata.namespace === namespace) &&
       isSelected(object, selectors);
     const send = (type: string, object: unknown): void => {
+      if (response.writableEnded) return;
       const line = `${JSON.stringify({ type, object })}\n`;
       if (fault?.kind === "half-line") response.end(line.slice(0, Math.floor(line.length / 2)));
       else response.write(line);

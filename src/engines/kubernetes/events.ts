@@ -19,7 +19,10 @@ async function lastOf(
 ): Promise<string | undefined> {
   const fields = `involvedObject.uid=${metadata.uid ?? ""}`;
   const events = await cluster.list(kinds.event, { namespace: metadata.namespace, fields });
-  const last = events.filter(isMeant).toSorted((a, b) => timeOf(a) - timeOf(b)).at(-1);
+  const last = events
+    .filter(isMeant)
+    .toSorted((a, b) => timeOf(a) - timeOf(b))
+    .at(-1);
   return textAt(last, "message");
 }
 

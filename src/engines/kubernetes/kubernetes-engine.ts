@@ -1,10 +1,10 @@
-import { plannedStages, type Plan, type PlannedStage } from "../../core/plan.ts";
+import { type Plan, type PlannedStage, plannedStages } from "../../core/plan.ts";
 import type { RunCommit, TaskBase } from "../../core/run-state.ts";
 import type { Engine, LogReader, RunTarget, TaskObserver } from "../../ports/engine.ts";
+import { createClaims } from "./claims.ts";
 import { ClusterError, type KubernetesObject } from "./client/cluster.ts";
 import { kinds } from "./client/kinds.ts";
 import { clusterFailure } from "./client/to-failure.ts";
-import { createClaims } from "./claims.ts";
 import type { EngineRooms, KubernetesEngineParts } from "./engine-parts.ts";
 import { createLogs } from "./logs.ts";
 import { namespaceObjects } from "./manifests/cluster-setup.ts";
@@ -168,7 +168,8 @@ function objectsOf(
     variables,
     secrets,
   };
-  if (stage.kind === "batch") return [stageJob({ ...base, stage, attempt: 1, outputs: stage.outputs }, context)];
+  if (stage.kind === "batch")
+    return [stageJob({ ...base, stage, attempt: 1, outputs: stage.outputs }, context)];
   const task = { ...base, stage };
   const { deployment, service, disruptionBudget } = serviceObjects(task, context);
   return [

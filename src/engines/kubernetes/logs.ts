@@ -63,7 +63,10 @@ export function createLogs(
       const place = placeOf(reference);
       if (place === undefined) return;
       if (follow) yield* followLog(cluster, place, tail, signal ?? new AbortController().signal, sleep);
-      else yield tail === undefined ? await wholeLog(cluster, place) : lastOf(await wholeLog(cluster, place), tail);
+      else
+        yield tail === undefined
+          ? await wholeLog(cluster, place)
+          : lastOf(await wholeLog(cluster, place), tail);
     },
     async removeRun(runId) {
       const namespace = managementNamespace;
@@ -71,7 +74,8 @@ export function createLogs(
         namespace,
         labels: `${labels.record}=log,${labels.run}=${labelValue(runId)}`,
       });
-      for (const { metadata } of records) await cluster.delete(kinds.secret, { namespace, name: metadata.name });
+      for (const { metadata } of records)
+        await cluster.delete(kinds.secret, { namespace, name: metadata.name });
     },
   };
 }
@@ -122,7 +126,11 @@ async function* followLog(
   while (!signal.aborted) {
     try {
       const options = { container: containerName, follow: true };
-      for await (const text of cluster.logs({ namespace: place.namespace, name: place.pod }, options, signal)) {
+      for await (const text of cluster.logs(
+        { namespace: place.namespace, name: place.pod },
+        options,
+        signal,
+      )) {
         const news = text.slice(skip);
         skip -= text.length - news.length;
         passed += news.length;
@@ -174,7 +182,8 @@ async function readPod(cluster: Cluster, { namespace, pod }: LogPlace, previous:
     for await (const text of cluster.logs({ namespace, name: pod }, options, new AbortController().signal)) {
       texts.push(text);
       length += text.length;
-      while (texts.length > 1 && length - (texts[0]?.length ?? 0) > mostLength) length -= texts.shift()?.length ?? 0;
+      while (texts.length > 1 && length - (texts[0]?.length ?? 0) > mostLength)
+        length -= texts.shift()?.length ?? 0;
     }
   } catch (error) {
     if (!(error instanceof ClusterError) || error.kind === "unreachable") throw error;

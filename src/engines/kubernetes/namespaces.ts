@@ -1,4 +1,4 @@
-import { asFailure, Failure } from "../../core/failure.ts";
+import { Failure } from "../../core/failure.ts";
 import { sanitisedName } from "../../core/naming.ts";
 import type { Plan } from "../../core/plan.ts";
 import type { TaskObserver } from "../../ports/engine.ts";
@@ -9,6 +9,7 @@ import { clusterFailure } from "./client/to-failure.ts";
 import type { EngineRooms } from "./engine-parts.ts";
 import { namespaceObjects } from "./manifests/cluster-setup.ts";
 import { namespaceName } from "./manifests/names.ts";
+import { isCopy } from "./secrets/replicate.ts";
 import { untilNone, watchAll } from "./sight.ts";
 import { annotations, labels, managementNamespace, stageAccount } from "./vocabulary.ts";
 
@@ -70,7 +71,8 @@ export async function leaveNamespace(
   for (const kind of [kinds.deployment, kinds.job]) {
     if ((await cluster.list(kind, { namespace, labels: `${ours},${labels.stage}` })).length > 0) return;
   }
-  const kept = found === undefined ? "the settings keep Bodywork in it" : await whyKept(found, deployment, cluster);
+  const kept =
+    found === undefined ? "the settings keep Bodywork in it" : await whyKept(found, deployment, cluster);
   if (kept === undefined) {
     observer.note("info", `Deleting k8s namespace = ${namespace}`);
     await cluster.delete(kinds.namespace, { name: namespace }, { uid: found?.metadata.uid });
@@ -143,7 +145,8 @@ function stillTerminating(namespace: string, found: KubernetesObject): Failure {
 
 function isTerminating(namespace: KubernetesObject): boolean {
   return (
-    namespace.metadata.deletionTimestamp !== undefined || textAt(namespace, "status", "phase") === "Terminating"
+    namespace.metadata.deletionTimestamp !== undefined ||
+    textAt(namespace, "status", "phase") === "Terminating"
   );
 }
 
@@ -242,19 +245,15 @@ function isOtherSecret(secret: KubernetesObject): boolean {
 
 /** What we put into a namespace that stays. Claims stay, too: there may be what is worth keeping in them. */
 async function removeOwn(namespace: string, cluster: Cluster, withAccount: boolean): Promise<void> {
-  const ours = `${labels.managedBy}=${labels.appValue}`;
-  const copies = await cluster.list(kinds.secret, { namespace, labels: `${ours},${labels.group}` });
-  for (const { metadata } of copies) {
-    if (namespace === managementNamespace) break;
+  const secrets = await cluster.list(kinds.secret, { namespace, labels: labels.group });
+  // Where the groups themselves are, only what was copied there goes.
+  for (const { metadata } of secrets.filter(isCopy)) {
     await cluster.delete(kinds.secret, { namespace, name: metadata.name });
   }
   if (!withAccount) return;
   for (const kind of [kinds.roleBinding, kinds.role, kinds.serviceAccount]) {
     const place = { namespace, name: stageAccount };
-    const found = await cluster.get(kind, place).catch((error: unknown) => {
-      if (asFailure(error).code === "internal") return undefined;
-      throw error;
-    });
+    const found = await cluster.get(kind, place);
     if (found?.metadata.labels?.[labels.managedBy] === labels.appValue) await cluster.delete(kind, place);
   }
 }

@@ -25,7 +25,12 @@ export async function putObject(bucket: Bucket, key: string, content: Buffer): P
   for (let left = tries; left > 0; left -= 1) {
     try {
       const headers = signedHeaders(bucket, url, content, new Date());
-      const answer = await fetch(url, { method: "PUT", headers, body: new Uint8Array(content), redirect: "error" });
+      const answer = await fetch(url, {
+        method: "PUT",
+        headers,
+        body: new Uint8Array(content),
+        redirect: "error",
+      });
       const text = await answer.text();
       if (answer.ok) return;
       why = `HTTP ${answer.status}${/<Code>([^<]+)<\/Code>/.exec(text)?.[1]?.replace(/^/, " ") ?? ""}`;
@@ -62,10 +67,15 @@ export function signedHeaders(
     digest,
   ].join("\n");
   const scope = `${at.slice(0, 8)}/${region}/s3/aws4_request`;
-  const toSign = ["AWS4-HMAC-SHA256", at, scope, createHash("sha256").update(request).digest("hex")].join("\n");
+  const toSign = ["AWS4-HMAC-SHA256", at, scope, createHash("sha256").update(request).digest("hex")].join(
+    "\n",
+  );
   const key = scope
     .split("/")
-    .reduce<string | Buffer>((previous, part) => createHmac("sha256", previous).update(part).digest(), `AWS4${secret}`);
+    .reduce<string | Buffer>(
+      (previous, part) => createHmac("sha256", previous).update(part).digest(),
+      `AWS4${secret}`,
+    );
   const signature = createHmac("sha256", key).update(toSign).digest("hex");
   return {
     "x-amz-content-sha256": digest,
@@ -76,5 +86,8 @@ export function signedHeaders(
 
 /** RFC 3986, which Amazon's procedure asks for. */
 function encoded(text: string): string {
-  return encodeURIComponent(text).replace(/[!'()*]/g, (sign) => `%${sign.charCodeAt(0).toString(16).toUpperCase()}`);
+  return encodeURIComponent(text).replace(
+    /[!'()*]/g,
+    (sign) => `%${sign.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
 }

@@ -13,7 +13,13 @@ import { runLabels, stageNamespace } from "./manifests/stage-labels.ts";
 import { type ServiceObjects, serviceObjects } from "./manifests/stage-service.ts";
 import { beginsModule } from "./pod/pod-contract.ts";
 import { hasLog, isLeaving, podState } from "./read-status/pod-state.ts";
-import { isComplete, type RollOutState, refusalOf, rollOutState, type SeenPod } from "./read-status/roll-out-state.ts";
+import {
+  isComplete,
+  type RollOutState,
+  refusalOf,
+  rollOutState,
+  type SeenPod,
+} from "./read-status/roll-out-state.ts";
 import { isOriginal, taskOf } from "./read-status/service-status.ts";
 import { findRouting } from "./routing.ts";
 import { type Sight, untilNone, watchAll } from "./sight.ts";
@@ -98,7 +104,9 @@ async function replace(
   const isBegun = live !== undefined && isSameTask(live, task);
   if (signal.aborted && !isBegun) return { kind: "cancelled" };
   const isThere = isBegun && isComplete(live);
-  const before = (isBegun ? snapshotOf(task, rooms) : undefined) ?? (isBegun ? undefined : await takeSnapshot(task, rooms));
+  const before =
+    (isBegun ? snapshotOf(task, rooms) : undefined) ??
+    (isBegun ? undefined : await takeSnapshot(task, rooms));
   if (!isThere) tellBeginning(task, before, live, observer, rooms);
   const objects = await objectsFor(task, live, rooms);
   // Neighbours that call the service by its old port reach it until the new pods are there.
@@ -130,7 +138,13 @@ async function liveDeployment(
   const found = await cluster.get(kinds.deployment, placeOf(task));
   if (found?.metadata.deletionTimestamp === undefined) return found;
   const { uid } = found.metadata;
-  await untilNone(cluster, kinds.deployment, deploymentOf(task), clock, ({ metadata }) => metadata.uid === uid);
+  await untilNone(
+    cluster,
+    kinds.deployment,
+    deploymentOf(task),
+    clock,
+    ({ metadata }) => metadata.uid === uid,
+  );
   return cluster.get(kinds.deployment, placeOf(task));
 }
 
@@ -236,7 +250,11 @@ async function isStillOurs(task: ServiceTask, { cluster }: EngineRooms): Promise
 }
 
 /** Where it is to be reached; a way from outside that it is not to have any more goes. */
-async function expose(task: ServiceTask, observer: Pick<TaskObserver, "note">, rooms: EngineRooms): Promise<void> {
+async function expose(
+  task: ServiceTask,
+  observer: Pick<TaskObserver, "note">,
+  rooms: EngineRooms,
+): Promise<void> {
   const { cluster, settings } = rooms;
   const { namespace, name } = placeOf(task);
   observer.note("info", `Successfully created k8s deployment for stage = ${name}`);

@@ -67,7 +67,10 @@ export async function runBatch(
 
 /** Ends the Jobs that a run has left, with their pods; what they have written is kept. */
 export async function endJobs(runId: string, { cluster, clock, logs, settings }: EngineRooms): Promise<void> {
-  const selection = { namespace: settings.single_namespace, labels: `${labels.run}=${labelValue(runId)},${labels.node}` };
+  const selection = {
+    namespace: settings.single_namespace,
+    labels: `${labels.run}=${labelValue(runId)},${labels.node}`,
+  };
   const jobs = await cluster.list(kinds.job, selection);
   if (jobs.length === 0) return;
   await Promise.all(
@@ -114,7 +117,8 @@ async function startOrAdopt(
   const place = { namespace: stageNamespace(task), name: objectName(task.stage.name) };
   for (;;) {
     const found = await cluster.get(kinds.job, place);
-    if (found !== undefined && isOf(task, found) && found.metadata.deletionTimestamp === undefined) return true;
+    if (found !== undefined && isOf(task, found) && found.metadata.deletionTimestamp === undefined)
+      return true;
     if (signal.aborted) return false;
     if (found === undefined) break;
     await makeRoom(task, found, rooms);
@@ -136,7 +140,11 @@ async function startOrAdopt(
 }
 
 /** Its name is taken by an earlier attempt, or by a run that nobody carries out any more: two never hold one namespace. */
-async function makeRoom(task: BatchTask, found: KubernetesObject, { cluster, clock }: EngineRooms): Promise<void> {
+async function makeRoom(
+  task: BatchTask,
+  found: KubernetesObject,
+  { cluster, clock }: EngineRooms,
+): Promise<void> {
   const { name, namespace = "", uid, labels: its } = found.metadata;
   if (its?.[labels.app] !== labels.appValue) {
     throw new Failure(
@@ -147,7 +155,13 @@ async function makeRoom(task: BatchTask, found: KubernetesObject, { cluster, clo
   }
   await cluster.delete(kinds.job, { namespace, name }, { foreground: true, uid });
   const selection = { namespace, fields: `metadata.name=${name}` };
-  const isGone = await untilNone(cluster, kinds.job, selection, clock, ({ metadata }) => metadata.uid === uid);
+  const isGone = await untilNone(
+    cluster,
+    kinds.job,
+    selection,
+    clock,
+    ({ metadata }) => metadata.uid === uid,
+  );
   if (isGone) return;
   throw new Failure(
     "cluster-refused",
@@ -166,7 +180,10 @@ async function keepLog(
   if (pod === undefined) return "";
   const { text, problem } = await logs.keep(placeOf(task, pod), task.deployment);
   if (problem !== undefined) {
-    observer.note("warning", `The log of stage = ${objectName(task.stage.name)} is lost with its pod: ${problem}`);
+    observer.note(
+      "warning",
+      `The log of stage = ${objectName(task.stage.name)} is lost with its pod: ${problem}`,
+    );
   }
   return text;
 }
@@ -263,8 +280,12 @@ async function nextOf(
   const verdict = startVerdict(pod, times, settings.start_timeout_seconds, { kind: "jobs", name });
   if (verdict.kind === "fail") {
     // The node's own words, of a volume that can't be mounted for instance, are nowhere in its status.
-    const more = pod.kind === "creating" && trouble === undefined ? await lastWarning(cluster, state.pod) : undefined;
-    return { kind: "never-began", reason: more === undefined ? verdict.reason : `${verdict.reason}: ${more}` };
+    const more =
+      pod.kind === "creating" && trouble === undefined ? await lastWarning(cluster, state.pod) : undefined;
+    return {
+      kind: "never-began",
+      reason: more === undefined ? verdict.reason : `${verdict.reason}: ${more}`,
+    };
   }
   if (verdict.note !== undefined) tools.noteOnce(verdict.note);
   return { kind: "wait", seconds: verdict.again };

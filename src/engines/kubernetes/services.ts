@@ -71,7 +71,10 @@ async function readServices(
     list(kinds.ingress),
   ]);
   const routes = new Set([...httpRoutes, ...ingresses].map(placeOf));
-  const podsOf = Map.groupBy(pods, (pod) => `${pod.metadata.namespace}/${pod.metadata.labels?.[labels.stage]}`);
+  const podsOf = Map.groupBy(
+    pods,
+    (pod) => `${pod.metadata.namespace}/${pod.metadata.labels?.[labels.stage]}`,
+  );
   return new Map(
     deployments.map((deployment) => {
       const place = placeOf(deployment);

@@ -45,10 +45,7 @@ export async function takeSnapshot(
   return snapshot;
 }
 
-export function snapshotOf(
-  task: ServiceTask,
-  { store }: Pick<EngineRooms, "store">,
-): Snapshot | undefined {
+export function snapshotOf(task: ServiceTask, { store }: Pick<EngineRooms, "store">): Snapshot | undefined {
   return store.document<Snapshot>(collection, snapshotKey(task));
 }
 
@@ -79,14 +76,19 @@ export async function applySnapshot(
   for (const [kind, place] of await placesOf(task, cluster)) {
     const wasThere = objects.some(
       (object) =>
-        object.apiVersion === kind.apiVersion && object.kind === kind.kind && object.metadata.name === place.name,
+        object.apiVersion === kind.apiVersion &&
+        object.kind === kind.kind &&
+        object.metadata.name === place.name,
     );
     if (!wasThere) await cluster.delete(kind, place, { foreground: kind === kinds.deployment });
   }
 }
 
 /** Where a service's objects are, routes first: requests stop before what answers them goes. */
-export async function placesOf(task: ServiceTask, cluster: Cluster): Promise<readonly (readonly [Kind, Place])[]> {
+export async function placesOf(
+  task: ServiceTask,
+  cluster: Cluster,
+): Promise<readonly (readonly [Kind, Place])[]> {
   const namespace = stageNamespace(task);
   const name = objectName(task.stage.name);
   const routes: Kind[] = [];

@@ -1,6 +1,6 @@
 import { Failure } from "../../core/failure.ts";
 import type { BatchTask, RunCommit, ServiceTask } from "../../core/run-state.ts";
-import { ClusterError, type Cluster, type KubernetesObject } from "./client/cluster.ts";
+import { type Cluster, ClusterError, type KubernetesObject } from "./client/cluster.ts";
 import { kinds } from "./client/kinds.ts";
 import { listAt, textAt } from "./client/objects.ts";
 import type { KubernetesEngineParts } from "./engine-parts.ts";
@@ -31,10 +31,7 @@ export function createSources(parts: KubernetesEngineParts): Sources {
 
   return {
     async prepare(namespace, commit, image) {
-      await Promise.all([
-        createOnce(cluster, programObject(namespace)),
-        placeOf(namespace, commit, image),
-      ]);
+      await Promise.all([createOnce(cluster, programObject(namespace)), placeOf(namespace, commit, image)]);
     },
     async podContext(task) {
       const namespace = stageNamespace(task);
@@ -126,7 +123,9 @@ function tooLarge({ shortHash }: RunCommit, bytes: number): Failure {
   return new Failure(
     "repository-limit",
     `Cannot bring commit ${shortHash} into the cluster: it has ${size} MiB, compressed, and a cluster takes ${largestArchive / 1024 ** 2} MiB by itself.`,
-    { hint: "Name a bucket or a claim as kubernetes.storage in the settings, or keep large files out of the repository." },
+    {
+      hint: "Name a bucket or a claim as kubernetes.storage in the settings, or keep large files out of the repository.",
+    },
   );
 }
 

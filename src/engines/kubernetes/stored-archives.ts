@@ -48,9 +48,11 @@ async function putIntoBucket(
     namespace: managementNamespace,
     name: secretObjectName(group, name),
   });
-  const valueOf = (field: string): string =>
-    Buffer.from(textAt(secret, "data", field) ?? "", "base64").toString("utf8").trim();
-  const credentials = { id: valueOf("AWS_ACCESS_KEY_ID"), secret: valueOf("AWS_SECRET_ACCESS_KEY") };
+  const keyOf = (field: string): string =>
+    Buffer.from(textAt(secret, "data", field) ?? "", "base64")
+      .toString("utf8")
+      .trim();
+  const credentials = { id: keyOf("AWS_ACCESS_KEY_ID"), secret: keyOf("AWS_SECRET_ACCESS_KEY") };
   if (credentials.id === "" || credentials.secret === "") {
     throw new Failure(
       "secret-missing",
@@ -183,7 +185,12 @@ async function untilStored(
   clock: Parts["clock"],
 ): Promise<void> {
   const selection = { namespace, fields: `metadata.name=${name}` };
-  const sight = await watchAll(cluster, { jobs: [kinds.job, selection] }, clock, new AbortController().signal);
+  const sight = await watchAll(
+    cluster,
+    { jobs: [kinds.job, selection] },
+    clock,
+    new AbortController().signal,
+  );
   const end = clock.monotonic() + limit * 1000;
   try {
     for (;;) {

@@ -402,7 +402,7 @@ describe("records", () => {
     expect(skipped).toMatchObject({ id: "train-2", lateSeconds: null, startedAt: null, nextRunAt: null });
     expect(active.request).toEqual({
       ...{ url, branch: null, acceptHostKey: null, strict: false, group: null },
-      ...{ startedBy: "command", job: null },
+      ...{ image: null, checkImage: null, startedBy: "command", job: null },
     });
   });
 

@@ -23,7 +23,11 @@ const plan: Plan = {
   onFailure: undefined,
 };
 
-function prepared(rooms: FakeRooms, change: Partial<Parameters<typeof createKubernetesEngine>[0]> = {}, target: Partial<RunTarget> = {}) {
+function prepared(
+  rooms: FakeRooms,
+  change: Partial<Parameters<typeof createKubernetesEngine>[0]> = {},
+  target: Partial<RunTarget> = {},
+) {
   const observer = listen();
   const engine = createKubernetesEngine({ ...rooms, ...change });
   const run = { runId: "run-1", plan, commit, checkImage: undefined, ...target };
@@ -66,18 +70,21 @@ describe("preparing a run", () => {
     [undefined, false, false],
     [false, true, false],
     [true, false, true],
-  ])("looks for the image when the request (%s), else the settings (%s) say so", async (asked, set, check) => {
-    const rooms = fakeRooms({ image_check: set });
-    const heard: boolean[] = [];
-    const images = {
-      resolve: async (name: string, options: { readonly check: boolean }) => {
-        heard.push(options.check);
-        return { image: name, warnings: [] };
-      },
-    };
-    await prepared(rooms, { images }, { checkImage: asked }).image;
-    expect(heard).toEqual([check]);
-  });
+  ])(
+    "looks for the image when the request (%s), else the settings (%s) say so",
+    async (asked, set, check) => {
+      const rooms = fakeRooms({ image_check: set });
+      const heard: boolean[] = [];
+      const images = {
+        resolve: async (name: string, options: { readonly check: boolean }) => {
+          heard.push(options.check);
+          return { image: name, warnings: [] };
+        },
+      };
+      await prepared(rooms, { images }, { checkImage: asked }).image;
+      expect(heard).toEqual([check]);
+    },
+  );
 
   test("makes the claims that the settings name, and leaves those that are there as they are", async () => {
     const rooms = fakeRooms({ environment_cache: { claim: "cache" }, storage: { claim: "artifacts" } });

@@ -5,8 +5,8 @@ import type { KubernetesObject } from "../../../src/engines/kubernetes/client/cl
 import { ClusterError } from "../../../src/engines/kubernetes/client/cluster.ts";
 import { kinds } from "../../../src/engines/kubernetes/client/kinds.ts";
 import { logReference, moduleLines, placeOf } from "../../../src/engines/kubernetes/logs.ts";
-import { calm, fakeRooms } from "./support/rooms.ts";
 import { pod, running, terminated } from "./read-status/statuses.ts";
+import { calm, fakeRooms } from "./support/rooms.ts";
 
 const place = { namespace: "space", pod: "train-x1", runId: "run-1", node: "train#2", source: "attempt 1" };
 const reference = logReference(place);
@@ -86,7 +86,9 @@ describe("a log", () => {
     const lines = Array.from({ length: 20_000 }, () => randomBytes(36).toString("base64"));
     cluster.setLog(podPlace, `${lines.join("\n")}\nlast\n`);
     expect((await logs.keep(place, "story")).problem).toBeUndefined();
-    const [record] = cluster.objects(kinds.secret) as readonly (KubernetesObject & { data: { log: string } })[];
+    const [record] = cluster.objects(kinds.secret) as readonly (KubernetesObject & {
+      data: { log: string };
+    })[];
     expect(Buffer.from(record?.data.log ?? "", "base64").length).toBeLessThanOrEqual(700 * 1024);
     cluster.remove(kinds.pod, podPlace);
     expect(await read(logs.read(reference, { follow: false }))).toMatch(/last\n$/);
@@ -152,7 +154,8 @@ describe("a log", () => {
     let round = 0;
     cluster.logs = async function* () {
       round += 1;
-      if (round === 2) cluster.put(pod({ phase: "Succeeded" }, { container: { state: { terminated: terminated(0) } } }));
+      if (round === 2)
+        cluster.put(pod({ phase: "Succeeded" }, { container: { state: { terminated: terminated(0) } } }));
       yield round === 1 ? "of the first\n" : "of the next\n";
     };
     const all = read(logs.read(reference, { follow: true }));

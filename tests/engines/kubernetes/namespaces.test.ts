@@ -17,7 +17,11 @@ async function prepared(rooms: FakeRooms, of = plan): Promise<readonly string[]>
   return observer.notes;
 }
 
-async function left(rooms: FakeRooms, namespace = "my_space", deployment = "story"): Promise<readonly string[]> {
+async function left(
+  rooms: FakeRooms,
+  namespace = "my_space",
+  deployment = "story",
+): Promise<readonly string[]> {
   const observer = listen();
   await leaveNamespace(namespace, deployment, observer, rooms);
   return observer.notes;
@@ -36,7 +40,9 @@ describe("preparing a namespace", () => {
   test("makes it, and the account that stages run as", async () => {
     const rooms = fakeRooms();
     expect(await prepared(rooms)).toEqual(["Creating k8s namespace = my-space", account]);
-    const [made] = rooms.cluster.objects(kinds.namespace).filter(({ metadata }) => metadata.name === "my-space");
+    const [made] = rooms.cluster
+      .objects(kinds.namespace)
+      .filter(({ metadata }) => metadata.name === "my-space");
     expect(made?.metadata.annotations).toEqual({ "bodywork.io/created-for": "story" });
     for (const kind of [kinds.serviceAccount, kinds.role, kinds.roleBinding]) {
       expect(rooms.cluster.objects(kind, "my-space").map(({ metadata }) => metadata.name)).toEqual([
@@ -70,9 +76,7 @@ describe("preparing a namespace", () => {
     const observer = listen();
     const done = prepareNamespace(plan, observer, never, rooms);
     await calm();
-    expect(observer.notes).toEqual([
-      "Waiting until k8s namespace = my-space is gone: it is being deleted",
-    ]);
+    expect(observer.notes).toEqual(["Waiting until k8s namespace = my-space is gone: it is being deleted"]);
     rooms.cluster.remove(kinds.namespace, { name: "my-space" });
     await done;
     expect(observer.notes[1]).toBe("Creating k8s namespace = my-space");
@@ -100,7 +104,9 @@ describe("preparing a namespace", () => {
     const rooms = fakeRooms();
     rooms.cluster.before = ({ verb, kind }) => {
       if (verb === "create" && kind === "Namespace") {
-        throw new ClusterError("forbidden", 'namespaces is forbidden: User "ci" cannot create', { status: 403 });
+        throw new ClusterError("forbidden", 'namespaces is forbidden: User "ci" cannot create', {
+          status: 403,
+        });
       }
     };
     await expect(prepared(rooms)).rejects.toMatchObject({
@@ -154,6 +160,19 @@ describe("leaving a namespace", () => {
     const inside = rooms.cluster.dump().filter(({ metadata }) => metadata.namespace === "my-space");
     expect(inside.map(({ kind, metadata }) => `${kind} ${metadata.name}`)).toEqual([
       `${other.kind} ${other.metadata.name}`,
+    ]);
+  });
+
+  test("that stays takes copies of secrets away, and leaves what they were copied from", async () => {
+    const rooms = fakeRooms();
+    rooms.cluster.put(namespaceObject("my-space"));
+    const labels = { group: "dev", "app.kubernetes.io/managed-by": "bodywork" };
+    rooms.cluster.put(secret("dev-credentials", { labels }));
+    const annotations = { "bodywork.io/copied-from": "my-space/dev-credentials" };
+    rooms.cluster.put(secret("credentials", { labels, annotations }));
+    await left(rooms);
+    expect(rooms.cluster.objects(kinds.secret, "my-space").map(({ metadata }) => metadata.name)).toEqual([
+      "dev-credentials",
     ]);
   });
 

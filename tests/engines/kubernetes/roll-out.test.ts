@@ -3,7 +3,13 @@ import { describe, expect, test } from "vitest";
 import type { ServiceTask } from "../../../src/core/run-state.ts";
 import type { KubernetesObject } from "../../../src/engines/kubernetes/client/cluster.ts";
 import { kinds } from "../../../src/engines/kubernetes/client/kinds.ts";
-import { endRollOuts, forgetSnapshots, removeService, rollOut } from "../../../src/engines/kubernetes/roll-out.ts";
+import { at } from "../../../src/engines/kubernetes/client/objects.ts";
+import {
+  endRollOuts,
+  forgetSnapshots,
+  removeService,
+  rollOut,
+} from "../../../src/engines/kubernetes/roll-out.ts";
 import type { FakeCluster } from "../../support/fake-cluster.ts";
 import {
   calm,
@@ -66,7 +72,9 @@ async function failing(rooms: FakeRooms, task: ServiceTask, play: () => void | P
 function withoutEmpty(object: KubernetesObject): KubernetesObject {
   const text = JSON.stringify(object, (_, value: unknown) => {
     if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
-    const filled = Object.entries(value).filter(([, one]) => !/^\{(?:"\w+":\{\},?)*\}$/.test(JSON.stringify(one)));
+    const filled = Object.entries(value).filter(
+      ([, one]) => !/^\{(?:"\w+":\{\},?)*\}$/.test(JSON.stringify(one)),
+    );
     return Object.fromEntries(filled);
   });
   return JSON.parse(text) as KubernetesObject;
@@ -210,7 +218,8 @@ describe("a roll-out", () => {
     });
     expect(outcome.kind).toBe("failed");
     expect(observer.notes.at(-1)).toBe("Rolled-back k8s deployment for stage = serve");
-    for (const kind of [kinds.deployment, kinds.service]) expect(rooms.cluster.objects(kind, "space")).toEqual([]);
+    for (const kind of [kinds.deployment, kinds.service])
+      expect(rooms.cluster.objects(kind, "space")).toEqual([]);
     expect(rooms.services.current(name)).toBeUndefined();
   });
 
@@ -244,7 +253,10 @@ describe("a roll-out", () => {
     const { outcome } = await failing(rooms, serveTask(), () => {
       rooms.cluster.remove(kinds.deployment, { namespace: "space", name: "serve" });
     });
-    expect(outcome).toMatchObject({ kind: "failed", reason: expect.stringContaining("deleted by somebody else") });
+    expect(outcome).toMatchObject({
+      kind: "failed",
+      reason: expect.stringContaining("deleted by somebody else"),
+    });
   });
 
   test("refuses the service of another pipeline, and what is not Bodywork's", async () => {
@@ -274,7 +286,7 @@ describe("a roll-out", () => {
     const rooms = fakeRooms();
     await rolledOut(rooms, serveTask());
     const portNow = (): unknown =>
-      (rooms.cluster.objects(kinds.service, "space")[0]?.spec as { ports: { port: number }[] }).ports[0]?.port;
+      at(rooms.cluster.objects(kinds.service, "space")[0], "spec", "ports", 0, "port");
     const outcome = rollOut(two({ port: 6000 }), listen(), never, rooms);
     await calm();
     expect(portNow()).toBe(5000);

@@ -27,7 +27,11 @@ const log = [
 ].join("\n");
 
 /** What a stage comes to when its pod does what `play` says. */
-async function outcomeOf(rooms: FakeRooms, play: (rooms: FakeRooms) => void | Promise<void>, task = trainTask()) {
+async function outcomeOf(
+  rooms: FakeRooms,
+  play: (rooms: FakeRooms) => void | Promise<void>,
+  task = trainTask(),
+) {
   const observer = listen();
   const outcome = runBatch(task, observer, never, rooms);
   await calm();
@@ -74,10 +78,16 @@ describe("a batch stage", () => {
     const rooms = fakeRooms();
     const { outcome } = await outcomeOf(rooms, ({ cluster }) => {
       cluster.setLog(place, log);
-      putPod(cluster, only(cluster, "job"), exited(1, { status: "failed", reason: "exit 3", phase: "module" }));
+      putPod(
+        cluster,
+        only(cluster, "job"),
+        exited(1, { status: "failed", reason: "exit 3", phase: "module" }),
+      );
     });
     expect(outcome).toEqual({ kind: "failed", reason: "exit 3", lastLines: ["no data"] });
-    const [record] = rooms.cluster.objects(kinds.secret).filter(({ metadata }) => metadata.name.includes("log"));
+    const [record] = rooms.cluster
+      .objects(kinds.secret)
+      .filter(({ metadata }) => metadata.name.includes("log"));
     expect(record?.metadata).toMatchObject({
       namespace: "bodywork-deployment-jobs",
       labels: { "bodywork.io/record": "log", "bodywork.io/run": "run-1" },
@@ -178,7 +188,9 @@ describe("a batch stage", () => {
     const { outcome, observer } = await outcomeOf(fakeRooms(), async ({ cluster }) => {
       putPod(cluster, only(cluster, "job"), runs);
       await calm();
-      putPod(cluster, only(cluster, "job"), { status: { phase: "Failed", reason: "Evicted", message: "no memory" } });
+      putPod(cluster, only(cluster, "job"), {
+        status: { phase: "Failed", reason: "Evicted", message: "no memory" },
+      });
       await calm();
       putPod(cluster, only(cluster, "job"), { name: "train-2", ...exited(0) });
     });
@@ -241,7 +253,9 @@ describe("a batch stage", () => {
 
   test("whose pod is not made in time says what its node said", async () => {
     const { outcome } = await outcomeOf(fakeRooms(), async ({ cluster, clock }) => {
-      const pod = putPod(cluster, only(cluster, "job"), { state: { waiting: { reason: "ContainerCreating" } } });
+      const pod = putPod(cluster, only(cluster, "job"), {
+        state: { waiting: { reason: "ContainerCreating" } },
+      });
       cluster.put({
         apiVersion: "v1",
         kind: "Event",
@@ -295,7 +309,11 @@ describe("a batch stage", () => {
     });
     await calm();
     // The pod is still leaving when its Job is gone.
-    const pod = putPod(rooms.cluster, { ...only(rooms.cluster, "job"), metadata: { name: "train", namespace: "space" } }, runs);
+    const pod = putPod(
+      rooms.cluster,
+      { ...only(rooms.cluster, "job"), metadata: { name: "train", namespace: "space" } },
+      runs,
+    );
     await calm();
     cancel.abort();
     await calm();

@@ -1,23 +1,24 @@
 /** What the original has left on a cluster is ours to list, to replace and to delete; and nothing is left in the end. */
 
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { afterAll, beforeEach, describe, expect, test } from "vitest";
 import { eventually } from "../../support/bodywork.ts";
 import { cluster, type TestCluster } from "../../support/cluster.ts";
 import { makeProject } from "../../support/git-project.ts";
 import { answering, projectFile, service } from "../../support/pipelines.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
-import { clusterTool, expectDone } from "./support/cluster-tool.ts";
+import { clusterTool, expectDone, management, removeManagement } from "./support/cluster-tool.ts";
 import { originalManagement, originalService } from "./support/original-objects.ts";
 
 const namespace = "made-by-original";
-const management = "bodywork-deployment-jobs";
 
 describe.skipIf(cluster === undefined)("on a cluster that the original was at work on", () => {
   const there = cluster as TestCluster;
+  beforeEach(() => removeManagement(there), 180_000);
+  afterAll(() => removeManagement(there), 180_000);
 
   test("its service is listed, replaced in place, and deleted", async () => {
-    const tool = await clusterTool(there, { namespaces: [namespace, management] });
+    const tool = await clusterTool(there, { namespaces: [namespace] });
     const project = await oneService();
     const url = tool.serve(project, namespace);
     const image = there.image;
@@ -40,11 +41,14 @@ describe.skipIf(cluster === undefined)("on a cluster that the original was at wo
 
     expectDone(await tool.run("delete", "deployment", namespace), `deployment=${namespace} deleted.`);
     expectDone(await tool.run("get", "deployments", namespace), "No deployments found");
-    expect(await there.kubectl("get", "namespace", namespace, "--ignore-not-found")).toBe("");
+    // The namespace stays: nothing tells that it was made for this pipeline alone.
+    const ofService = "deployments,services,ingresses,httproutes,pods,jobs,secrets";
+    const left = ["get", ofService, "--namespace", namespace, "--selector=app=bodywork", "--output=name"];
+    await eventually(async () => (await there.kubectl(...left)) === "");
   }, 400_000);
 
   test("its secrets and cronjobs are listed, changed and deleted", async () => {
-    const tool = await clusterTool(there, { namespaces: [management] });
+    const tool = await clusterTool(there);
     const url = tool.serve(await oneService(), namespace);
     await createAsOriginal(originalManagement("nightly", url));
 
@@ -58,7 +62,8 @@ describe.skipIf(cluster === undefined)("on a cluster that the original was at wo
     expect(secret.stdout).toMatch(/PASSWORD.+x1/);
     expectDone(await tool.run("delete", "secret", "storage", "--group=dev"), "Deleted secret=storage");
 
-    expectDone(await tool.run("get", "cronjob"), "nightly", url, "0 1 1 1 *", "master");
+    expectDone(await tool.run("get", "cronjob"), "nightly", url, "0 1 1 1 *");
+    expectDone(await tool.run("get", "cronjob", "nightly"), "master");
     expectDone(
       await tool.run("update", "cronjob", url, "--branch=main", "--name=nightly", "--schedule=0 2 1 1 *"),
       "Updated cronjob=nightly",
@@ -69,7 +74,7 @@ describe.skipIf(cluster === undefined)("on a cluster that the original was at wo
   }, 240_000);
 
   test("nothing is left after the deployment was deleted and `cluster remove`", async () => {
-    const tool = await clusterTool(there, { namespaces: [namespace, management] });
+    const tool = await clusterTool(there, { namespaces: [namespace] });
     const url = tool.serve(await oneService(), namespace);
     const before = await there.inventory();
 

@@ -3,12 +3,13 @@
  * a server of ours, and every string that it looks for. What it asked the internet asks this machine.
  */
 
-import { chmodSync, copyFileSync } from "node:fs";
+import { chmodSync, copyFileSync, mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterAll, describe, expect, onTestFinished, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { sshdPath, startSshServer } from "../../git/support/sshd.ts";
-import { eventually } from "../../support/bodywork.ts";
+import { bodyworkOf, eventually } from "../../support/bodywork.ts";
 import { cluster, type TestCluster } from "../../support/cluster.ts";
 import { makeProject } from "../../support/git-project.ts";
 import {
@@ -18,27 +19,29 @@ import {
   singleServiceProject,
   testProject,
 } from "../../support/original-projects.ts";
-import { batch, projectFile } from "../../support/pipelines.ts";
+import { answering, projectFile, service } from "../../support/pipelines.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
-import { clusterTool, expectDone, expectFailed } from "./support/cluster-tool.ts";
-
-const management = "bodywork-deployment-jobs";
+import {
+  clusterTool,
+  expectDone,
+  expectFailed,
+  management,
+  removeManagement,
+} from "./support/cluster-tool.ts";
 
 describe.skipIf(cluster === undefined)("the original's tests", () => {
   const there = cluster as TestCluster;
 
-  // As the original's own tear-down does it.
-  afterAll(async () => {
-    await there.deleteNamespace(management);
-    const role = "bodywork-workflow-controller";
-    await there.kubectl("delete", "clusterrole", role, "--ignore-not-found");
-    await there.kubectl("delete", "clusterrolebinding", `${role}--${management}`, "--ignore-not-found");
-  }, 180_000);
+  // Set-up and tear-down as the original has them.
+  beforeAll(async () => {
+    const tool = bodyworkOf(join(mkdtempSync(join(tmpdir(), "set-up-")), "home"), there.variables);
+    expectDone(await tool.run("configure-cluster"));
+  });
+  afterAll(() => removeManagement(there), 180_000);
 
   test("1: create, update, get and delete a deployment from end to end", async () => {
     const name = "bodywork-test-project";
     const tool = await clusterTool(there, { namespaces: [name] });
-    expectDone(await tool.run("configure-cluster"));
     await addSecrets(there);
     const url = tool.serve(await testProject(tool.target));
 
@@ -186,9 +189,10 @@ describe.skipIf(cluster === undefined)("the original's tests", () => {
     );
     onTestFinished(async () => void (await tool.run("delete", "deployment", "foo", "--async")));
     expectDone(created, "Created workflow-job=async-workflow-foo");
-    expect(await jobEnds(there, "async-workflow-foo")).toBe("Complete");
+    const ended = await jobEnds(there, "async-workflow-foo");
     expectDone(await tool.run("get", "deployments", "--async"), "foo");
     const log = await tool.run("get", "deployment", "--async", "--logs=async-workflow-foo");
+    expect(ended, log.stdout).toBe("Complete");
     expectDone(log);
     expect(log.stdout).not.toBe("");
     expect(log.stdout).not.toContain("ERROR");
@@ -217,7 +221,9 @@ describe.skipIf(cluster === undefined)("the original's tests", () => {
       expectDone(shown);
       expect(shown.stdout).not.toBe("");
       // The original's test can't fail here; ours can.
-      expect(await jobEnds(there, `async-workflow-${name}`)).toBe("Complete");
+      const ended = await jobEnds(there, `async-workflow-${name}`);
+      const log = await tool.run("get", "deployment", "--async", `--logs=async-workflow-${name}`);
+      expect(ended, log.stdout).toBe("Complete");
     },
     300_000,
   );
@@ -225,10 +231,9 @@ describe.skipIf(cluster === undefined)("the original's tests", () => {
   test("11: a group's secrets are copied into a namespace", async () => {
     const namespace = "bodywork-test";
     const tool = await clusterTool(there, { namespaces: [namespace] });
-    expectDone(await tool.run("configure-cluster"));
     await addSecrets(there);
     await there.kubectl("create", "namespace", namespace);
-    // The original's test calls its library; a deployment into a namespace does the same, and leaves one that was there.
+    // The original's test calls its library; a service that is deployed into the namespace gets the same.
     const url = tool.serve(
       await makeProject({
         path: join(temporaryFolder("project"), "secrets"),
@@ -237,13 +242,13 @@ describe.skipIf(cluster === undefined)("the original's tests", () => {
             name: "secrets",
             dag: "use",
             pipeline: ["secrets_group: testsecrets", `namespace: ${namespace}`],
-            stages: { use: [...batch(), "secrets: {USERNAME: bodywork-test-project-credentials}"] },
+            stages: { use: [...service(5000), "secrets: {USERNAME: bodywork-test-project-credentials}"] },
           }),
-          "use.py": 'import os\nprint("user", os.environ["USERNAME"][::-1])\n',
+          "use.py": `import os\nassert os.environ["USERNAME"] == "alex"\n${answering("here")}`,
         },
       }),
     );
-    expectDone(await tool.run("create", "deployment", url, tool.image), "user xela");
+    expectDone(await tool.run("create", "deployment", url, tool.image), "Deployment successful");
     const copy = await there.json<{ readonly data: Readonly<Record<string, string>> }>(
       ...["secret", "bodywork-test-project-credentials", "--namespace", namespace],
     );
@@ -252,7 +257,6 @@ describe.skipIf(cluster === undefined)("the original's tests", () => {
 
   test("12: update a secret", async () => {
     const tool = await clusterTool(there);
-    expectDone(await tool.run("configure-cluster"));
     await addSecrets(there);
     const updated = await tool.run(
       ...["update", "secret", "bodywork-test-project-credentials", "--group=testsecrets"],
@@ -263,7 +267,6 @@ describe.skipIf(cluster === undefined)("the original's tests", () => {
 
   test("13: list all secrets", async () => {
     const tool = await clusterTool(there);
-    expectDone(await tool.run("configure-cluster"));
     await addSecrets(there);
     const listed = await tool.run("get", "secrets");
     expectDone(listed);
@@ -272,7 +275,6 @@ describe.skipIf(cluster === undefined)("the original's tests", () => {
 
   test("14: create, get and delete a secret", async () => {
     const tool = await clusterTool(there);
-    expectDone(await tool.run("configure-cluster"));
     const created = await tool.run(
       ...["create", "secret", "pytest-credentials", "--group=test"],
       ...["--data", "USERNAME=alex", "--data", "PASSWORD=alex123"],
@@ -304,8 +306,6 @@ describe.skipIf(cluster === undefined)("the original's tests", () => {
 async function addSecrets(there: TestCluster): Promise<void> {
   const name = "testsecrets-bodywork-test-project-credentials";
   const inManagement = ["--namespace", management];
-  const exists = await there.kubectl("get", "namespace", management, "--ignore-not-found");
-  if (exists === "") await there.kubectl("create", "namespace", management);
   await there.kubectl(
     ...["create", "secret", "generic", name, ...inManagement],
     ...["--from-literal=USERNAME=alex", "--from-literal=PASSWORD=alex123"],

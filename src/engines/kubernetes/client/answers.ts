@@ -57,9 +57,9 @@ function kindOf(status: number, reason: string | undefined, message: string): Cl
   }
 }
 
-/** An authorizer's own words may lack what was to be done. */
+/** The API server and its admission name the object themselves; what is before them may just say no. */
 function forbidden(message: string, { verb, resource, namespace }: Doing): string {
-  if (message.includes(verb) && message.includes(resource.split(".")[0] ?? "")) return message;
+  if (/ is forbidden: | denied the request/.test(message)) return message;
   const where = namespace === undefined ? "" : ` in namespace ${namespace}`;
   return `may not ${verb} ${resource}${where}: ${message}`;
 }

@@ -8,12 +8,13 @@ import { KubeConfig } from "@kubernetes/client-node";
 
 import type { Access } from "./kubeconfig.ts";
 
-/** Where the API server is for a pod. The library reads the variables that Kubernetes sets in each. */
+/** Where the API server is for a pod; undefined outside of one. The library reads the variables that Kubernetes sets in each. */
 export function inClusterServer(): string | undefined {
   const config = new KubeConfig();
   config.loadFromCluster();
-  const server = config.getCurrentCluster()?.server;
-  return server?.includes("undefined") ? undefined : server;
+  const server = config.getCurrentCluster()?.server ?? "";
+  // It writes down what is missing, too.
+  return URL.canParse(server) && !server.includes("undefined") ? server : undefined;
 }
 
 /** An agent that goes through the kubeconfig's proxy: http, https or socks. */

@@ -1,14 +1,26 @@
 import type { Cluster } from "./cluster.ts";
 
-/** The same cluster, which takes no more changes once the fence is up: every one of them fails with that. */
-export function fencedCluster(cluster: Cluster): { readonly cluster: Cluster; fence(why: Error): void } {
+/**
+ * The same cluster, which takes no more changes once the fence is up: every one of them fails with that. `check` is called
+ * before each, for after a long stop the timers that would put the fence up come late.
+ */
+export function fencedCluster(cluster: Cluster): {
+  readonly cluster: Cluster;
+  fence(why: Error): void;
+  checkWith(check: () => void): void;
+} {
   let fence: Error | undefined;
+  let check = (): void => {};
   const open = (): void => {
+    check();
     if (fence !== undefined) throw fence;
   };
   return {
     fence(why) {
       fence ??= why;
+    },
+    checkWith(given) {
+      check = given;
     },
     cluster: {
       ...cluster,

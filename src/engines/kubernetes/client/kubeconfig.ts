@@ -149,7 +149,7 @@ function readOne(path: string, mayBeMissing: boolean): readonly ReadFile[] {
 
 function valuesOf(path: string, content: string): unknown {
   try {
-    return parse(content, { logLevel: "silent" }) ?? {};
+    return parse(content, { logLevel: "error" }) ?? {};
   } catch (error) {
     // The parser's message goes on with the lines around the fault, which may hold a token.
     const [firstLine = ""] = reasonOf(error).split("\n");

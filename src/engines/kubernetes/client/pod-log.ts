@@ -28,8 +28,12 @@ export async function* podLog(
   let lastWord = performance.now();
   while (!signal.aborted) {
     let isBroken = false;
+    let rest = "";
+    const onRest = (text: string): void => {
+      rest = text;
+    };
     try {
-      for await (const text of readOnce(requests, pod, options, position, signal)) {
+      for await (const text of readOnce(requests, pod, options, position, onRest, signal)) {
         lastWord = performance.now();
         pause = shortestPause;
         yield text;
@@ -43,7 +47,12 @@ export async function* podLog(
       if (performance.now() - lastWord > patience) throw brokenLog(pod, error);
     }
     if (signal.aborted) return;
-    if (!isBroken && !(options.follow && (await goesOn(requests, pod, options, position, signal)))) return;
+    if (!isBroken && !(options.follow && (await goesOn(requests, pod, options, position, signal)))) {
+      // The container ended within a line. Else it would come again, whole.
+      const last = stampedLine(rest);
+      if (rest !== "" && position.isNew(last)) yield last.text;
+      return;
+    }
     await sleep(pause, undefined, { signal }).catch(() => {});
     pause = Math.min(pause * 2, longestPause);
   }
@@ -54,6 +63,7 @@ async function* readOnce(
   pod: Required<Place>,
   { container, follow, tail, previous }: LogOptions,
   position: LogPosition,
+  onRest: (rest: string) => void,
   signal: AbortSignal,
 ): AsyncGenerator<string, void, undefined> {
   const sinceTime = position.resume();
@@ -71,17 +81,10 @@ async function* readOnce(
     doing: doing("get", { ...kinds.pod, plural: "pods/log" }, pod.namespace),
     signal,
   });
-  let rest = "";
-  const onRest = (text: string): void => {
-    rest = text;
-  };
   for await (const lines of linesOf(chunksOf(body, undefined, signal), onRest)) {
     const news = lines.map(stampedLine).filter(position.isNew);
     if (news.length > 0) yield news.map(({ text }) => `${text}\n`).join("");
   }
-  // A last line without its end is whole when the answer is.
-  const last = stampedLine(rest);
-  if (rest !== "" && position.isNew(last)) yield last.text;
 }
 
 /** The container, or its pod, is gone since. */

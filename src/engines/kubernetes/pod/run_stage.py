@@ -1337,6 +1337,10 @@ def run_module(specification, place, environment, module, variables, signals):
         log("INFO", "Attempting to run notebook = %s" % specification["module"])
         html = os.path.join(place.temporary, "notebook.html")
         command = [python, os.path.join(place.program, "run_notebook.py"), name, html, "[]"]
+        # What the image's packages bring along beside their code lies in its own folders; ours come first.
+        shares = [os.path.join(prefix, "share", "jupyter") for prefix in (environment.folder, sys.prefix)]
+        shares += [variables["JUPYTER_PATH"]] if variables.get("JUPYTER_PATH") else []
+        variables = dict(variables, JUPYTER_PATH=os.pathsep.join(shares))
     else:
         log("INFO", "Attempting to run module = %s" % specification["module"])
         command = [python, name]

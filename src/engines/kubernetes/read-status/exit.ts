@@ -58,7 +58,8 @@ function outOfMemory(limit: string | undefined): string {
 
 /** Codes above 128 are, by convention, 128 plus the number of the signal. */
 function codeInWords(code: number | undefined, signal: number | undefined): string {
-  const number = signal !== undefined && signal > 0 ? signal : code !== undefined && code > 128 ? code - 128 : undefined;
+  const number =
+    signal !== undefined && signal > 0 ? signal : code !== undefined && code > 128 ? code - 128 : undefined;
   const name = Object.entries(constants.signals).find(([, value]) => value === number)?.[0];
   return name ?? (code === undefined ? "ended, and nobody knows how" : `exit ${code}`);
 }

@@ -17,10 +17,7 @@ export type JobState =
       readonly pod: KubernetesObject | undefined;
     };
 
-export function jobState(
-  job: KubernetesObject | undefined,
-  pods: readonly KubernetesObject[],
-): JobState {
+export function jobState(job: KubernetesObject | undefined, pods: readonly KubernetesObject[]): JobState {
   const seen = pods
     .map((pod) => ({ pod, state: podState(pod) }))
     .toSorted((a, b) => createdAt(b.pod) - createdAt(a.pod));

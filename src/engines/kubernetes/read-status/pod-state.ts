@@ -107,7 +107,12 @@ const disruptions: Readonly<Record<string, string>> = {
 function endedWithoutContainer(pod: KubernetesObject, phase: "Failed" | "Succeeded"): PodState {
   const reason = textAt(pod, "status", "reason");
   const message = textAt(pod, "status", "message");
-  if (reason === "NodeLost" || reason === "Shutdown" || reason === "NodeShutdown" || reason === "Terminated") {
+  if (
+    reason === "NodeLost" ||
+    reason === "Shutdown" ||
+    reason === "NodeShutdown" ||
+    reason === "Terminated"
+  ) {
     return { kind: "disrupted", reason: `its node is gone${message === undefined ? "" : `: ${message}`}` };
   }
   const limit = numberAt(pod, "spec", "activeDeadlineSeconds");
@@ -152,7 +157,11 @@ function hopeOf(reason: string, message: string): StartTrouble["hope"] {
   if (reason === "InvalidImageName" || reason === "ErrImageNeverPull") return "never";
   if (reason === "CreateContainerConfigError" || reason === "SignatureValidationFailed") return "hardly";
   if (!imageTroubles.has(reason)) return "maybe";
-  return /not found|manifest unknown|does not exist|denied|unauthorized|forbidden|no match for platform/i.test(message)
+  // What containerd says of a name that kubelet has let pass.
+  if (/invalid reference format/i.test(message)) return "never";
+  return /not found|manifest unknown|does not exist|denied|unauthorized|forbidden|no match for platform/i.test(
+    message,
+  )
     ? "hardly"
     : "maybe";
 }

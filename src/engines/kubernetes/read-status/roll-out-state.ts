@@ -83,7 +83,9 @@ export function isComplete(deployment: KubernetesObject): boolean {
 /** Why the cluster takes no pods of it: a quota, an admission rule. */
 export function refusalOf(deployment: KubernetesObject): string | undefined {
   const found = condition(deployment, "ReplicaFailure");
-  return textAt(found, "status") === "True" ? (textAt(found, "message") ?? textAt(found, "reason")) : undefined;
+  return textAt(found, "status") === "True"
+    ? (textAt(found, "message") ?? textAt(found, "reason"))
+    : undefined;
 }
 
 type Verdict = Exclude<RollOutState, { kind: "done" }>;
@@ -102,7 +104,8 @@ function verdictOf(seen: SeenPod, limits: RollOutLimits): Verdict {
       if (state.looping || state.restarts >= loopEnds - 1) return crashed(seen, state.exit.reason);
       return going();
     case "running":
-      if (!state.ready && state.restarts >= loopEnds) return crashed(seen, state.before?.reason ?? "exit unknown");
+      if (!state.ready && state.restarts >= loopEnds)
+        return crashed(seen, state.before?.reason ?? "exit unknown");
       return state.ready ? going() : startUpVerdict(seen, limits);
     case "ended":
     case "disrupted":

@@ -53,7 +53,10 @@ export function serviceStatus(deployment: KubernetesObject, around: ServiceSurro
     internalUrl: `http://${host}:${task.stage.port}`,
     address: around.service === undefined ? undefined : `${host}:${task.stage.port}`,
     ingressRoute: route,
-    url: route === undefined || around.url === undefined ? undefined : `${around.url.replace(/\/+$/, "")}${route}`,
+    url:
+      route === undefined || around.url === undefined
+        ? undefined
+        : `${around.url.replace(/\/+$/, "")}${route}`,
     replicas,
   };
 }
@@ -170,7 +173,9 @@ function problemOf(state: PodState): string | undefined {
     case "ended":
       return `one ended (${state.exit.reason})`;
     case "running":
-      return state.ready || state.before === undefined ? undefined : `one ended before (${state.before.reason})`;
+      return state.ready || state.before === undefined
+        ? undefined
+        : `one ended before (${state.before.reason})`;
     case "disrupted":
       return undefined;
   }

@@ -36,7 +36,10 @@ export function startVerdict(
     return { kind: "fail", reason: troubleText(trouble) };
   }
   if (times.starting >= startTimeout) {
-    return { kind: "fail", reason: `did not start within ${startTimeout} s${note === undefined ? "" : `: ${note}`}` };
+    return {
+      kind: "fail",
+      reason: `did not start within ${startTimeout} s${note === undefined ? "" : `: ${note}`}`,
+    };
   }
   const untilTimeout = startTimeout - times.starting;
   const again =

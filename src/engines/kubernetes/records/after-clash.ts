@@ -19,9 +19,9 @@ export interface Clash {
 }
 
 /**
- * What is to be written now that something else is there than was thought; undefined when nothing is. One controller
- * writes a run, and one at a time a pipeline's releases; what another has written there is never written over. Fails:
- * superseded.
+ * What is to be written now that something else is there than was thought; undefined when nothing is. One
+ * controller writes a run, and one at a time a pipeline's releases; what another has written there is never
+ * written over. Fails: superseded.
  */
 export function afterClash({ wanted, known, found }: Clash): RecordContent | undefined {
   if (found === undefined) return afterRemoval(wanted, known);

@@ -6,7 +6,9 @@ import type { Clock } from "../../../ports/clock.ts";
 import { type ClusterLeases, leaseRetry } from "./lease.ts";
 import type { ClusterStore } from "./records.ts";
 
-/** Milliseconds after its creation that a run may be without a namespace: its repository is read meanwhile. */
+/**
+ * Milliseconds after its creation that a run may be without a namespace: its repository is read meanwhile.
+ */
 const readingTime = 10 * 60_000;
 /** Milliseconds in which whoever waits for a lease that has become free takes it. */
 const grace = 2 * leaseRetry + 1_000;
@@ -18,8 +20,9 @@ const grace = 2 * leaseRetry + 1_000;
  * - those of a namespace whose lease nobody has and nobody takes for some seconds
  * - those without a namespace that were asked for more than ten minutes ago
  *
- * The last two only if nothing is recorded of them meanwhile. Takes some seconds when there may be such runs, up to the
- * duration of a lease when a controller has died; no time otherwise. The store must have the unfinished runs.
+ * The last two only if nothing is recorded of them meanwhile. Takes some seconds when there may be such runs,
+ * up to the duration of a lease when a controller has died; no time otherwise. The store must have the
+ * unfinished runs.
  */
 export async function abandonedRuns(
   store: Pick<ClusterStore, "unfinishedRuns" | "refresh">,

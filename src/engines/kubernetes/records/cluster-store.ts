@@ -30,18 +30,19 @@ export interface ClusterStoreParts {
 }
 
 /**
- * The record in memory, and behind it one Secret for each run (with its events), deployment, release and document. What
- * is in the cluster when the process is killed between any two writes, is in order:
+ * The record in memory, and behind it one Secret for each run (with its events), deployment, release and
+ * document. What is in the cluster when the process is killed between any two writes, is in order:
  *
- * - a release is on record together with its deployment, in one write, and after its run; the run's end comes after both
+ * - a release is on record together with its deployment, in one write, and after its run; the run's end comes
+ *   after both
  * - a deployment goes before its releases, and these before its runs
  * - all else is written in the order of its first change, the newest version of each thing
  *
- * States of services are in memory only: the cluster itself tells them. A document whose key begins with a run's id
- * (`20261123-190512345-k3f9/train/1`) is that run's, and is read with it.
+ * States of services are in memory only: the cluster itself tells them. A document whose key begins with a
+ * run's id (`20261123-190512345-k3f9/train/1`) is that run's, and is read with it.
  */
 export function createClusterStore(parts: ClusterStoreParts): ClusterStore {
-  const { cluster, namespace = managementNamespace, onWarning = () => {} } = parts;
+  const { cluster, clock, namespace = managementNamespace, onWarning = () => {} } = parts;
   const runs = new Map<string, RunContent>();
   const deployments = new Map<string, DeploymentContent>();
   /** With a Secret of their own. */
@@ -49,7 +50,7 @@ export function createClusterStore(parts: ClusterStoreParts): ClusterStore {
   const documents = new Map<string, Map<string, unknown>>();
   const services = new Map<string, ServiceStatus>();
   const writer = createRecordWriter(cluster, namespace);
-  const queue = createWriteQueue();
+  const queue = createWriteQueue(clock);
   /** When each thing was last written, by a count of ours: what was listed before may be older. */
   const writtenAt = new Map<string, number>();
   let count = 0;
@@ -119,7 +120,7 @@ export function createClusterStore(parts: ClusterStoreParts): ClusterStore {
       const made = plain(release);
       const key = keyOf(deployment.namespace, deployment.name);
       const before = deployments.get(key);
-      // What came before it is there before it, and what comes after it after it.
+      // It is not moved before anything that was saved before it, its run above all.
       queue.border();
       for (const former of before?.releases ?? []) {
         if (!releases.has(releaseKey(former)) && releaseKey(former) !== releaseKey(made)) putRelease(former);
@@ -137,7 +138,6 @@ export function createClusterStore(parts: ClusterStoreParts): ClusterStore {
         lastRun: before === undefined ? newestEnded(deployment) : before.lastRun,
       });
       putRelease(made);
-      queue.border();
     },
     removeRelease({ namespace: of, deployment, number }) {
       const found = deployments.get(keyOf(of, deployment));

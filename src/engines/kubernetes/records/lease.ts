@@ -30,13 +30,13 @@ export type LeaseState =
 
 export interface ClusterLeases extends Leases {
   /**
-   * `holder`, and who had it last. Takes up to the duration of a lease: that it has run out is only certain when it was
-   * seen not to change for so long, for clocks of two machines can't be compared.
+   * `holder`, and who had it last. Takes up to the duration of a lease: that it has run out is only certain
+   * when it was seen not to change for so long, for clocks of two machines can't be compared.
    */
   lookAt(namespace: string): Promise<LeaseState>;
   /**
-   * Gives up at once what has run out by now. To be called before each change of the cluster: the timers of a process that
-   * was stopped come late, and what it was about to do comes first.
+   * Gives up at once what has run out by now. To be called before each change of the cluster: the timers of a
+   * process that was stopped come late, and what it was about to do comes first.
    */
   check(): void;
 }
@@ -55,9 +55,10 @@ interface Moment {
 }
 
 /**
- * One Lease object for each pipeline's namespace, changed only with its resourceVersion. Others take it when they have seen
- * it unchanged for `duration`; its holder gives it up `duration`/6 before they may, by whichever of its clocks has gone
- * further since the last renewal (the monotonic one stops while the machine sleeps).
+ * One Lease object for each pipeline's namespace, changed only with its resourceVersion. Others take it when
+ * they have seen it unchanged for `duration`; its holder gives it up `duration`/6 before they may, by
+ * whichever of its clocks has gone further since the last renewal (the monotonic one stops while the machine
+ * sleeps).
  */
 export function createLeases(parts: LeaseParts): ClusterLeases {
   const { cluster, clock, identity, namespace = managementNamespace } = parts;

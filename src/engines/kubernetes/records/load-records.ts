@@ -38,7 +38,9 @@ interface Look {
   readonly pick?: (found: readonly KubernetesObject[]) => readonly KubernetesObject[];
 }
 
-/** Reads what the scope is about into memory. Fails: cluster-unreachable, cluster-refused, version-mismatch. */
+/**
+ * Reads what the scope is about into memory. Fails: cluster-unreachable, cluster-refused, version-mismatch.
+ */
 export async function loadRecords(scope: RecordScope, parts: LoadParts): Promise<void> {
   switch (scope.kind) {
     case "deployments":

@@ -1,6 +1,6 @@
 /**
- * The record as Secrets of the management namespace: one for each thing, its name a digest of what the thing is, its
- * content JSON, compressed. Labels only help to find it; what counts is the content.
+ * The record as Secrets of the management namespace: one for each thing, its name a digest of what the thing
+ * is, its content JSON, compressed. Labels only help to find it; what counts is the content.
  */
 
 import { promisify } from "node:util";
@@ -34,8 +34,8 @@ export interface DeploymentContent {
   readonly kind: "deployment";
   readonly deployment: Deployment;
   /**
-   * The live one, and one that was made with this very change: it is on record by this, together with the deployment, and
-   * has a Secret of its own right afterwards.
+   * The live one, and one that was made with this very change: it is on record by this, together with the
+   * deployment, and has a Secret of its own right afterwards.
    */
   readonly releases: readonly Release[];
   /** The newest run that has ended, without its stages. */
@@ -219,7 +219,10 @@ function recordName(kind: RecordContent["kind"], ...what: readonly string[]): st
   return `bodywork-${kind}-${readable}-${digest}`.replace(/-+/g, "-");
 }
 
-/** Of a pipeline's own things, with the run's job; a label's value is short and legal, the content has the true one. */
+/**
+ * Of a pipeline's own things, with the run's job; a label's value is short and legal, the content has the
+ * true one.
+ */
 export const jobLabel = "bodywork.io/job";
 
 export function labelsOf(content: RecordContent): Record<string, string> {

@@ -112,8 +112,8 @@ export function createRecordWriter(cluster: Cluster, namespace: string): RecordW
   }
 
   /**
-   * A number is one run's. Of two that make it at once the deployment's resourceVersion decides; whoever comes later
-   * finds what the first has written. Fails: superseded.
+   * A number is one run's. Of two that make it at once the deployment's resourceVersion decides; whoever
+   * comes later finds what the first has written. Fails: superseded.
    */
   async function refuseSecondRelease(
     wanted: DeploymentContent,

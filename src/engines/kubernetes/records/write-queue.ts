@@ -1,18 +1,24 @@
 import { setImmediate } from "node:timers/promises";
 
+import type { Clock } from "../../../ports/clock.ts";
+
 export interface Write {
   /** What it changes. */
   readonly name: string;
-  /** `put run`: writes of one sort that follow each other may be done at once; all else is done one after the other. */
+  /**
+   * `put run`: writes of one sort that follow each other may be done at once; all else is done one after the
+   * other.
+   */
   readonly sort: string;
   /** Reads what it writes when it begins. Rejects when it can't be done. */
   readonly carryOut: () => Promise<void>;
 }
 
 /**
- * Writes in the order in which they were asked for. A write takes the place of the last waiting one of its name when
- * that is of its sort and no border is between the two. One that can't be done stops all behind it, so that nothing is there of which the
- * reason is missing; it is tried again when somebody waits.
+ * Writes in the order in which they were asked for. A write takes the place of the last waiting one of its
+ * name when that is of its sort and no border is between the two. One that can't be done stops all behind it,
+ * so that nothing is there of which the reason is missing; it is tried again when somebody waits, and with
+ * what is asked for ten seconds later.
  */
 export interface WriteQueue {
   add(write: Write): void;
@@ -39,14 +45,17 @@ interface Entry {
 
 /** Requests at one time. */
 const mostAtOnce = 16;
+/** Milliseconds until a write that could not be done is tried again though nobody waits for it. */
+const retryAfter = 10_000;
 
-export function createWriteQueue(): WriteQueue {
+export function createWriteQueue(clock: Pick<Clock, "monotonic">): WriteQueue {
   let waiting: Entry[] = [];
   let doing: readonly Entry[] = [];
   let waiters: Waiter[] = [];
   let section = 0;
   let isGoing = false;
   let isStopped = false;
+  let stoppedAt = 0;
   let isClosed = false;
 
   return {
@@ -54,6 +63,7 @@ export function createWriteQueue(): WriteQueue {
       const former = waiting.findLast(({ write: { name } }) => name === write.name);
       if (former?.section === section && former.write.sort === write.sort) former.write = write;
       else waiting.push({ write, section });
+      if (isStopped && clock.monotonic() - stoppedAt >= retryAfter) isStopped = false;
       if (!isStopped) void goOn();
     },
     border() {
@@ -95,6 +105,7 @@ export function createWriteQueue(): WriteQueue {
     const failure = results.find((result) => result.status === "rejected");
     if (failure === undefined) return;
     isStopped = true;
+    stoppedAt = clock.monotonic();
     const rejected = waiters;
     waiters = [];
     for (const { fail } of rejected) fail(failure.reason);

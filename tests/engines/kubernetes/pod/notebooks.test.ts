@@ -1,5 +1,10 @@
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { delimiter, join } from "node:path";
 import { expect, test } from "vitest";
 
+import { runCommand } from "../../../../src/lib/run-command.ts";
+import { hasUv } from "../../../environments/support/machine.ts";
+import { temporaryFolder } from "../../../support/temporary.ts";
 import { machineVariables } from "../../local/name-hook/support/environment.ts";
 import { makePod } from "./support.ts";
 
@@ -46,3 +51,53 @@ test("a notebook runs cell by cell with its arguments, sees its packages, and fa
   expect(good.report).toMatchObject({ status: "succeeded", outputs: [{ name: "model", bytes: 1 }] });
   expect(good.report?.environmentSeconds).toBe(0);
 }, 300_000);
+
+test.skipIf(!hasUv)(
+  "a notebook in an image that can run notebooks sees what was installed beside the image's packages",
+  async () => {
+    const image = join(temporaryFolder("image"), "venv");
+    const { HOME: _, ...variables } = machineVariables();
+    for (const args of [
+      ["venv", "--quiet", image],
+      [
+        "pip",
+        "install",
+        "--quiet",
+        "--python",
+        join(image, "bin/python"),
+        "nbclient",
+        "nbconvert",
+        "ipykernel",
+      ],
+    ]) {
+      const done = await runCommand("uv", args, { env: machineVariables() });
+      if (done.exitCode !== 0) throw new Error(done.stderr);
+    }
+    const pod = await makePod({ "train.ipynb": notebook("import six\nprint('six', six.__version__)") });
+    // As `ipykernel install` leaves it: with the full path of the image's Python.
+    const kernel = join(image, "share/jupyter/kernels/python3");
+    rmSync(kernel, { recursive: true });
+    mkdirSync(kernel);
+    const argv = [join(image, "bin/python"), "-m", "ipykernel_launcher", "-f", "{connection_file}"];
+    writeFileSync(
+      join(kernel, "kernel.json"),
+      JSON.stringify({ argv, display_name: "P", language: "python" }),
+    );
+    const { log, exitCode } = await pod.run({
+      specification: { module: "train.ipynb", requirements: ["six==1.17.0"] },
+      variables: {
+        ...variables,
+        PATH: [join(image, "bin"), variables.PATH].join(delimiter),
+        PIP_NO_INDEX: "",
+      },
+    });
+    expect(log).toContain("\nsix 1.17.0\n");
+    expect(exitCode).toBe(0);
+    const [key = ""] = readdirSync(join(pod.cache, "environments"));
+    const installed = readdirSync(join(pod.cache, "environments", key, "lib"), { recursive: true }).map(
+      String,
+    );
+    expect(installed.filter((name) => name.endsWith(".dist-info"))).toHaveLength(1);
+  },
+  300_000,
+);

@@ -13,8 +13,14 @@ const late = withConditions(
   [{ type: "FailureTarget", status: "True", reason: "DeadlineExceeded", message: "active longer" }],
   { spec: { activeDeadlineSeconds: 450 } },
 );
-const runs = pod({ phase: "Running" }, { container: running(), name: "train-b", createdAt: "2026-11-25T12:01:00Z" });
-const exits = pod({ phase: "Failed" }, { container: { state: { terminated: terminated(3) } }, name: "train-b" });
+const runs = pod(
+  { phase: "Running" },
+  { container: running(), name: "train-b", createdAt: "2026-11-25T12:01:00Z" },
+);
+const exits = pod(
+  { phase: "Failed" },
+  { container: { state: { terminated: terminated(3) } }, name: "train-b" },
+);
 const evicted = pod({ phase: "Failed", reason: "Evicted", message: "low on memory" }, { name: "train-a" });
 const leaving = pod(
   { phase: "Running" },

@@ -65,6 +65,11 @@ const rows: readonly (readonly [string, KubernetesObject, unknown])[] = [
     trouble("image", "InvalidImageName", "couldn't parse image name", "never"),
   ],
   [
+    "no name of an image, as containerd says it",
+    imageTrouble("ErrImagePull", "failed to parse image reference: invalid reference format"),
+    trouble("image", "ErrImagePull", "failed to parse image reference: invalid reference format", "never"),
+  ],
+  [
     "an image that is never pulled",
     imageTrouble("ErrImageNeverPull", "not present with pull policy of Never"),
     trouble("image", "ErrImageNeverPull", "not present with pull policy of Never", "never"),
@@ -102,7 +107,10 @@ const rows: readonly (readonly [string, KubernetesObject, unknown])[] = [
   ],
   [
     "ended once, to start anew",
-    pod({ phase: "Running" }, { container: { state: { terminated: terminated(1) } }, restartPolicy: "Always" }),
+    pod(
+      { phase: "Running" },
+      { container: { state: { terminated: terminated(1) } }, restartPolicy: "Always" },
+    ),
     { kind: "restarting", exit: { code: 1, reason: "exit 1" }, restarts: 0, looping: false },
   ],
   [
@@ -185,7 +193,10 @@ const rows: readonly (readonly [string, KubernetesObject, unknown])[] = [
   ],
   [
     "out of memory without a limit",
-    pod({ phase: "Failed" }, { container: { state: { terminated: terminated(137, { reason: "OOMKilled" }) } } }),
+    pod(
+      { phase: "Failed" },
+      { container: { state: { terminated: terminated(137, { reason: "OOMKilled" }) } } },
+    ),
     ended(137, "out of memory (of its node: the stage has no limit)"),
   ],
   [
@@ -202,7 +213,11 @@ const rows: readonly (readonly [string, KubernetesObject, unknown])[] = [
     "a command that is not there",
     pod(
       { phase: "Failed" },
-      { container: { state: { terminated: terminated(128, { reason: "StartError", message: "no /bin/sh" }) } } },
+      {
+        container: {
+          state: { terminated: terminated(128, { reason: "StartError", message: "no /bin/sh" }) },
+        },
+      },
     ),
     ended(128, "its container cannot start: no /bin/sh"),
   ],
@@ -216,7 +231,10 @@ const rows: readonly (readonly [string, KubernetesObject, unknown])[] = [
   ],
   [
     "its deadline",
-    pod({ phase: "Failed", reason: "DeadlineExceeded", message: "Pod was active too long" }, { deadline: 150 }),
+    pod(
+      { phase: "Failed", reason: "DeadlineExceeded", message: "Pod was active too long" },
+      { deadline: 150 },
+    ),
     ended(undefined, "timed out after 150 s"),
   ],
   [
@@ -231,7 +249,10 @@ const rows: readonly (readonly [string, KubernetesObject, unknown])[] = [
   ],
   [
     "its node is drained",
-    pod({ phase: "Running", ...target("EvictionByEvictionAPI", "Eviction API: evicting") }, { container: running() }),
+    pod(
+      { phase: "Running", ...target("EvictionByEvictionAPI", "Eviction API: evicting") },
+      { container: running() },
+    ),
     { kind: "disrupted", reason: "evicted: Eviction API: evicting" },
   ],
   [
@@ -246,8 +267,15 @@ const rows: readonly (readonly [string, KubernetesObject, unknown])[] = [
   ],
   [
     "its node shuts down",
-    pod({ phase: "Failed", reason: "Terminated", message: "Pod was terminated in response to imminent node shutdown." }),
-    { kind: "disrupted", reason: "its node is gone: Pod was terminated in response to imminent node shutdown." },
+    pod({
+      phase: "Failed",
+      reason: "Terminated",
+      message: "Pod was terminated in response to imminent node shutdown.",
+    }),
+    {
+      kind: "disrupted",
+      reason: "its node is gone: Pod was terminated in response to imminent node shutdown.",
+    },
   ],
 ];
 
@@ -257,7 +285,9 @@ describe("the status of a pod", () => {
   });
 
   test("has a log from when its container runs", () => {
-    const withLog = rows.filter(([, object]) => hasLog(podState(object))).map(([, object]) => podState(object).kind);
+    const withLog = rows
+      .filter(([, object]) => hasLog(podState(object)))
+      .map(([, object]) => podState(object).kind);
     expect(new Set(withLog)).toEqual(new Set(["running", "restarting", "ended"]));
   });
 });
@@ -271,5 +301,7 @@ test("why there is no node is said in the scheduler's words", () => {
     `Inadequate cluster cpu and memory to start deployments (serve): ${both}`,
   );
   const taint = "0/1 nodes are available: 1 node(s) had untolerated taint {gpu: true}.";
-  expect(unschedulableText(taint, "jobs", "train")).toBe(`No node of the cluster takes jobs (train): ${taint}`);
+  expect(unschedulableText(taint, "jobs", "train")).toBe(
+    `No node of the cluster takes jobs (train): ${taint}`,
+  );
 });

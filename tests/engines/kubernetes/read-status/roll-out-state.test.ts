@@ -118,7 +118,12 @@ describe("a roll-out", () => {
   });
 
   test("whose pods are refused is told of, and fails when that lasts", () => {
-    const quota = { type: "ReplicaFailure", status: "True", reason: "FailedCreate", message: "exceeded quota" };
+    const quota = {
+      type: "ReplicaFailure",
+      status: "True",
+      reason: "FailedCreate",
+      message: "exceeded quota",
+    };
     const refused = deployment({ updatedReplicas: 0 }, [quota]);
     expect(rollOutState(refused, [], 100, limits)).toEqual({
       kind: "going",

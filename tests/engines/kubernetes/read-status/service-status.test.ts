@@ -1,7 +1,11 @@
 import { describe, expect, test } from "vitest";
 
 import type { KubernetesObject } from "../../../../src/engines/kubernetes/client/cluster.ts";
-import { isOriginal, serviceStatus, taskOf } from "../../../../src/engines/kubernetes/read-status/service-status.ts";
+import {
+  isOriginal,
+  serviceStatus,
+  taskOf,
+} from "../../../../src/engines/kubernetes/read-status/service-status.ts";
 import { image, serveTask } from "../support/rooms.ts";
 import { pod, running, terminated, waiting } from "./statuses.ts";
 
@@ -35,7 +39,13 @@ describe("the status of a service", () => {
       ingressRoute: "/space/serve",
       url: "https://models.example.com/space/serve",
       replicas: [
-        { id: "1", state: "ready", pid: undefined, address: "10.0.0.7:5000", startedAt: "2026-11-25T12:00:05.000Z" },
+        {
+          id: "1",
+          state: "ready",
+          pid: undefined,
+          address: "10.0.0.7:5000",
+          startedAt: "2026-11-25T12:00:05.000Z",
+        },
         { id: "2", log: "pod/space/serve-b?run=run-1&node=serve&source=replica+2" },
       ],
     });
@@ -62,8 +72,15 @@ describe("the status of a service", () => {
 
   test("counts restarts, and does not count pods that leave or are of the release before", () => {
     const old = ready("serve-old", { ...labels, "bodywork.io/run": "run-0" });
-    const leaving = pod({ phase: "Running" }, { name: "serve-x", container: running({ ready: true }), labels, deletedAt: "x" });
-    expect(status([old, leaving, loops])).toMatchObject({ readyReplicas: 0, restarts: 4, replicas: [{ id: "1" }] });
+    const leaving = pod(
+      { phase: "Running" },
+      { name: "serve-x", container: running({ ready: true }), labels, deletedAt: "x" },
+    );
+    expect(status([old, leaving, loops])).toMatchObject({
+      readyReplicas: 0,
+      restarts: 4,
+      replicas: [{ id: "1" }],
+    });
   });
 
   test("of no replicas is stopped", () => {
@@ -71,7 +88,12 @@ describe("the status of a service", () => {
   });
 
   test("has no address without a Service, and no URL without a route", () => {
-    const alone = serviceStatus(deployment, { pods: [], service: undefined, hasRoute: false, url: "https://x.test" });
+    const alone = serviceStatus(deployment, {
+      pods: [],
+      service: undefined,
+      hasRoute: false,
+      url: "https://x.test",
+    });
     expect(alone).toMatchObject({ address: undefined, ingressRoute: undefined, url: undefined });
   });
 });
@@ -88,12 +110,19 @@ describe("the task of a Deployment", () => {
       kind: "Deployment",
       metadata: {
         ...{ name: "stage-3", namespace: "space", uid: "u-1" },
-        labels: { app: "bodywork", "deployment-name": "old", "git-commit-hash": "abc1234", "git-branch": "main" },
+        labels: {
+          app: "bodywork",
+          "deployment-name": "old",
+          "git-commit-hash": "abc1234",
+          "git-branch": "main",
+        },
         annotations: { port: "6000" },
       },
       spec: {
         replicas: 3,
-        template: { spec: { containers: [{ image, args: ["https://forge.test/x", "stage_3", "--branch=main"] }] } },
+        template: {
+          spec: { containers: [{ image, args: ["https://forge.test/x", "stage_3", "--branch=main"] }] },
+        },
       },
     });
     expect(found).toMatchObject({

@@ -137,6 +137,33 @@ test("a thing that changes while it waits is written once, as it is then, and ne
   expect([other.run("1")?.status, other.events("1", 0).length]).toEqual(["failed", 3]);
 });
 
+test("a thing that changed while the write of it failed is written once at a time, too", async () => {
+  const cluster = fakeCluster();
+  const store = storeOf(cluster);
+  cluster.before = ({ verb }) => {
+    if (verb !== "create") return;
+    cluster.before = undefined;
+    store.saveDocument("a", "b", 2);
+    throw forbidden();
+  };
+  store.saveDocument("a", "b", 1);
+  expect(await failureOf(store.settled())).toMatchObject({ code: "not-allowed" });
+  let underWay = 0;
+  cluster.before = async () => {
+    underWay += 1;
+    expect(underWay).toBe(1);
+    await turn();
+  };
+  cluster.after = () => {
+    underWay -= 1;
+  };
+  await store.settled();
+  const reader = storeOf(cluster);
+  cluster.before = undefined;
+  await reader.refresh({ kind: "unfinished" });
+  expect(reader.document("a", "b")).toBe(2);
+});
+
 test("documents that wait are written side by side", async () => {
   const cluster = fakeCluster();
   const store = storeOf(cluster);
@@ -145,14 +172,15 @@ test("documents that wait are written side by side", async () => {
   cluster.before = async () => {
     underWay += 1;
     most = Math.max(most, underWay);
-    await turn();
+    await new Promise((resolve) => setTimeout(resolve, 20));
   };
   cluster.after = () => {
     underWay -= 1;
   };
   for (let number = 0; number < 40; number += 1) store.saveDocument("outcomes", String(number), number);
   await store.settled();
-  expect(most).toBe(16);
+  expect(most).toBeGreaterThan(4);
+  expect(most).toBeLessThanOrEqual(16);
   expect(secretsOf(cluster).length).toBe(40);
 });
 
@@ -196,6 +224,23 @@ test("nothing fails behind the back of who does not wait", async () => {
   store.saveRun(aRun("1", { status: "failed" }));
   await turn(20);
   expect(tries()).toBe(1);
+});
+
+test("what could not be written is tried again with what is saved ten seconds later, not sooner", async () => {
+  const cluster = fakeCluster();
+  let now = 0;
+  const store = createClusterStore({ cluster, clock: { ...systemClock, monotonic: () => now } });
+  refusing(cluster, forbidden);
+  store.saveRun(aRun("1"));
+  await failureOf(store.settled());
+  cluster.before = undefined;
+  now = 9_000;
+  store.saveRun(aRun("2"));
+  await turn(20);
+  expect(secretsOf(cluster)).toEqual([]);
+  now = 10_000;
+  store.saveRun(aRun("3"));
+  await vi.waitFor(() => expect(secretsOf(cluster).length).toBe(3));
 });
 
 test("what was written though the answer was lost is written", async () => {
@@ -267,6 +312,9 @@ async function seesOnly(runId: string, number: number, cluster: FakeCluster): Pr
   expect(reader.releases("ml", "iris")[0]).toMatchObject({ number, runId });
   const ended = reader.runs({}).filter((run) => run.release === number && run.status === "succeeded");
   expect(ended.map((run) => run.id)).toEqual([runId]);
+  const lister = storeOf(cluster);
+  await lister.refresh({ kind: "deployments" });
+  expect(lister.release("ml", "iris", number)?.runId).toBe(runId);
 }
 
 test("a release of a number that only its own Secret tells of is not made again", async () => {
@@ -279,6 +327,7 @@ test("a release of a number that only its own Secret tells of is not made again"
   const other = storeOf(cluster);
   release(other, 1, "second");
   expect(await failureOf(other.settled())).toMatchObject({ code: "superseded" });
+  expect(recorded(cluster).filter((name) => name.includes("-deployment-"))).toEqual([]);
 });
 
 test("a run that another controller has taken over is not written over", async () => {

@@ -163,9 +163,11 @@ for (const [what, answer] of Object.entries(silences)) {
   test(`a controller that ${what} gives the lease up 5 s before another may take it`, async () => {
     const world = createWorld();
     const cluster = fakeCluster();
-    const first = taking(controller(world, cluster, "one"), world);
+    const one = controller(world, cluster, "one");
+    const first = taking(one, world);
     await world.advance(10_500); // It was renewed half a second ago.
     cluster.before = answer;
+    one.process.setClock(-3_600_000);
     await world.advance(24_000);
     expect(first.state.lease?.lost.aborted).toBe(false);
     await world.advance(1_000);

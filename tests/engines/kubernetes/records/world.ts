@@ -12,9 +12,13 @@ export interface World {
 
 export interface Process {
   readonly clock: Clock;
-  /** Does nothing until `resume`. Asleep: its monotonic clock stands still, too, as that of a closed laptop. */
+  /**
+   * Does nothing until `resume`. Asleep: its monotonic clock stands still, too, as that of a closed laptop.
+   */
   pause(how: "stopped" | "asleep"): void;
   resume(): void;
+  /** As somebody who sets the machine's time. */
+  setClock(skew: number): void;
 }
 
 interface Sleeper {
@@ -37,7 +41,8 @@ export function createWorld(): World {
         await settle();
       }
     },
-    process(skew = 0) {
+    process(firstSkew = 0) {
+      let skew = firstSkew;
       let paused: "stopped" | "asleep" | undefined;
       let pausedAt = 0;
       let slept = 0;
@@ -79,6 +84,9 @@ export function createWorld(): World {
         resume() {
           if (paused === "asleep") slept += now - pausedAt;
           paused = undefined;
+        },
+        setClock(to) {
+          skew = to;
         },
       };
     },

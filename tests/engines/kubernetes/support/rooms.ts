@@ -1,5 +1,5 @@
-import { parseSettings } from "../../../../src/core/settings.ts";
 import type { BatchTask, ServiceTask } from "../../../../src/core/run-state.ts";
+import { parseSettings } from "../../../../src/core/settings.ts";
 import type { KubernetesObject } from "../../../../src/engines/kubernetes/client/cluster.ts";
 import { kinds } from "../../../../src/engines/kubernetes/client/kinds.ts";
 import type { EngineRooms } from "../../../../src/engines/kubernetes/engine-parts.ts";
@@ -94,7 +94,10 @@ export function listen(): Heard {
 
 export const image = "example.com/python:3.11";
 
-export function trainTask(change: Partial<BatchTask> = {}, stage: Partial<BatchTask["stage"]> = {}): BatchTask {
+export function trainTask(
+  change: Partial<BatchTask> = {},
+  stage: Partial<BatchTask["stage"]> = {},
+): BatchTask {
   return batchTask(batchStage("train", stage), { image, ...change });
 }
 
@@ -119,9 +122,16 @@ export interface PodChange {
 }
 
 /** Plays a Job's, or a ReplicaSet's, controller and kubelet: a pod of that owner with this status. */
-export function putPod(cluster: FakeCluster, owner: KubernetesObject, change: PodChange = {}): KubernetesObject {
+export function putPod(
+  cluster: FakeCluster,
+  owner: KubernetesObject,
+  change: PodChange = {},
+): KubernetesObject {
   const template = (owner.kind === "Job" || owner.kind === "Deployment" ? owner.spec : {}) as {
-    readonly template: { readonly metadata: { readonly labels: Record<string, string> }; readonly spec: object };
+    readonly template: {
+      readonly metadata: { readonly labels: Record<string, string> };
+      readonly spec: object;
+    };
   };
   const { name = `${owner.metadata.name}-1`, state, node = "node1" } = change;
   return cluster.put({

@@ -76,6 +76,16 @@ export interface ClusterToolOptions {
   readonly settings?: Readonly<Record<string, unknown>>;
 }
 
+export const management = "bodywork-deployment-jobs";
+
+/** What `configure-cluster` makes, with all that is in it. */
+export async function removeManagement(cluster: TestCluster): Promise<void> {
+  await cluster.deleteNamespace(management);
+  const role = "bodywork-workflow-controller";
+  await cluster.kubectl("delete", "clusterrole", role, "--ignore-not-found");
+  await cluster.kubectl("delete", "clusterrolebinding", `${role}--${management}`, "--ignore-not-found");
+}
+
 /** It knows one image, and says nothing of its digest: the nodes have it by its name only. */
 function answerAsDockerHub(url: string, image: string, response: ServerResponse): void {
   const [, repository, tag] = /^\/v2\/repositories\/(.+)\/tags\/([^/?]+)/.exec(url) ?? [];
