@@ -4,7 +4,13 @@ import { answering, batch, projectFile, service } from "../tests/support/pipelin
 import type { BenchRow } from "./row.ts";
 import { type BenchTool, benchTool, inTurn, timed } from "./tool.ts";
 
+/** Of what plain kubectl makes; each pipeline has its own, which is there before and stays. */
 const namespace = "bodywork-bench";
+const namespaces = [namespace, ...["one", "five", "rollout"].map(namespaceOf)];
+
+function namespaceOf(pipeline: string): string {
+  return `${namespace}-${pipeline}`;
+}
 
 /**
  * What a deployment costs more than the same by plain kubectl, on the cluster of BODYWORK_TEST_KUBECONFIG: a trivial batch
@@ -26,8 +32,8 @@ export async function run(): Promise<readonly BenchRow[]> {
       join(tool.home, "settings.yaml"),
       JSON.stringify({ kubernetes: { image_check: false, image_pull_policy: "IfNotPresent" } }),
     );
-    await kubectl(tool, "delete", "namespace", namespace, "--ignore-not-found");
-    await kubectl(tool, "create", "namespace", namespace);
+    await kubectl(tool, "delete", "namespace", ...namespaces, "--ignore-not-found");
+    for (const name of namespaces) await kubectl(tool, "create", "namespace", name);
     await tool.bodywork("configure-cluster");
     return [
       ...(await batches(tool, image)),
@@ -35,7 +41,7 @@ export async function run(): Promise<readonly BenchRow[]> {
       ...(await listing(tool, image)),
     ];
   } finally {
-    await kubectl(tool, "delete", "namespace", namespace, "--ignore-not-found", "--wait=false");
+    await kubectl(tool, "delete", "namespace", ...namespaces, "--ignore-not-found", "--wait=false");
     await tool.remove();
   }
 }
@@ -87,7 +93,7 @@ function chain(tool: BenchTool, name: string, count: number): Promise<string> {
     "bodywork.yaml": projectFile({
       name,
       dag: stages.join(" >> "),
-      pipeline: [`namespace: ${namespace}`],
+      pipeline: [`namespace: ${namespaceOf(name)}`],
       stages: Object.fromEntries(stages.map((stage) => [stage, batch()])),
     }),
     ...Object.fromEntries(stages.map((stage) => [`${stage}.py`, "pass\n"])),
@@ -95,6 +101,7 @@ function chain(tool: BenchTool, name: string, count: number): Promise<string> {
 }
 
 interface Deployment {
+  readonly metadata: { readonly namespace: string };
   readonly spec: {
     readonly template: { readonly metadata: Readonly<Record<string, unknown>> };
   };
@@ -106,7 +113,7 @@ async function rollOuts(tool: BenchTool, image: string): Promise<readonly BenchR
       "bodywork.yaml": projectFile({
         name: "rollout",
         dag: "serve",
-        pipeline: [`namespace: ${namespace}`],
+        pipeline: [`namespace: ${namespaceOf("rollout")}`],
         stages: { serve: service(5000, { replicas: 2 }) },
       }),
       "serve.py": answering(answer),
@@ -116,8 +123,8 @@ async function rollOuts(tool: BenchTool, image: string): Promise<readonly BenchR
     await tool.bodywork("update", "deployment", await commit(String(turn++)), `--bodywork-image=${image}`);
   };
   await deploy();
-  await copyDeployment(tool, "serve", "plain");
-  const there = ["--namespace", namespace];
+  const there = ["--namespace", namespaceOf("rollout")];
+  await copyDeployment(tool, "serve", "plain", there);
   const plain = async (): Promise<void> => {
     const change = { spec: { template: { metadata: { annotations: { turn: String(turn++) } } } } };
     await kubectl(tool, "patch", "deployment", "plain", ...there, "--patch", JSON.stringify(change));
@@ -137,27 +144,26 @@ async function rollOuts(tool: BenchTool, image: string): Promise<readonly BenchR
 }
 
 /** The same pods, under labels that make it nobody's. */
-async function copyDeployment(tool: BenchTool, name: string, copy: string): Promise<void> {
-  const { stdout } = await kubectl(
-    tool,
-    ...["get", "deployment", name, "--namespace", namespace, "--output", "json"],
-  );
-  const { spec } = JSON.parse(stdout) as Deployment;
+async function copyDeployment(
+  tool: BenchTool,
+  name: string,
+  copy: string,
+  there: readonly string[],
+): Promise<void> {
+  const { stdout } = await kubectl(tool, "get", "deployment", name, ...there, "--output", "json");
+  const { metadata, spec } = JSON.parse(stdout) as Deployment;
   const labels = { plain: copy };
   await apply(tool, {
     apiVersion: "apps/v1",
     kind: "Deployment",
-    metadata: { name: copy, namespace },
+    metadata: { name: copy, namespace: metadata.namespace },
     spec: {
       ...spec,
       selector: { matchLabels: labels },
       template: { ...spec.template, metadata: { ...spec.template.metadata, labels } },
     },
   });
-  await kubectl(
-    tool,
-    ...["rollout", "status", `deployment/${copy}`, "--namespace", namespace, "--timeout=120s"],
-  );
+  await kubectl(tool, "rollout", "status", `deployment/${copy}`, ...there, "--timeout=120s");
 }
 
 const listed = 1_000;

@@ -86,6 +86,20 @@ test("line ends and identifiers are converted as in a checkout", async () => {
   expect(archive).toEqual(checkedOut);
 });
 
+test("a submodule is an empty folder, as in a checkout", async () => {
+  const project = await makeProject({ files: ordinary });
+  await project.git("update-index", "--add", "--cacheinfo", `160000,${"12".repeat(20)},vendor/lib`);
+  await project.git("commit", "--quiet", "--message", "Submodule");
+  const { source, fresh } = makeSource();
+  const commit = await resolve(source, { url: project.url });
+  const folder = fresh();
+  await source.checkOut(commit, folder);
+  const archive = await unpacked(await source.archive(commit));
+  project.remove();
+  expect(archive["vendor/lib"]).toBe("folder");
+  expect(archive).toEqual(treeOf(folder));
+});
+
 test("the bytes of an archive are the same each time, also in another copy of the repository", async () => {
   const project = await makeProject({ files: ordinary });
   const digests = new Set<string>();

@@ -1,7 +1,7 @@
 import { type Plan, type PlannedStage, plannedStages } from "../../core/plan.ts";
 import type { RunCommit, TaskBase } from "../../core/run-state.ts";
 import type { Engine, LogReader, RunTarget, TaskObserver } from "../../ports/engine.ts";
-import { createClaims } from "./claims.ts";
+import { createClaims, withDefaultStorage } from "./claims.ts";
 import { ClusterError, type KubernetesObject } from "./client/cluster.ts";
 import { kinds } from "./client/kinds.ts";
 import { clusterFailure } from "./client/to-failure.ts";
@@ -21,6 +21,7 @@ import { findRouting } from "./routing.ts";
 import { endJobs, forgetOutcomes, runBatch } from "./run-batch.ts";
 import { createLiveServices } from "./services.ts";
 import { createSources } from "./sources.ts";
+import { storedKey } from "./stored-archives.ts";
 
 export type { KubernetesEngineParts } from "./engine-parts.ts";
 
@@ -36,7 +37,7 @@ export interface KubernetesEngine extends Engine {
 
 export function createKubernetesEngine(parts: KubernetesEngineParts): KubernetesEngine {
   const { cluster, settings, clock } = parts;
-  const logs = createLogs(cluster, clock.sleep);
+  const logs = createLogs(cluster, clock.sleep, settings.single_namespace);
   const services = createLiveServices(cluster, settings);
   const rooms: EngineRooms = { ...parts, logs, services, sources: createSources(parts) };
   return {
@@ -101,7 +102,7 @@ async function prepare(
   });
   for (const warning of warnings) observer.note("warning", warning);
   return inWords(`prepare namespace ${namespace}`, async () => {
-    await createClaims(namespace, settings, cluster);
+    await createClaims(namespace, plan, settings, cluster);
     if ((await secrets.replicate(plan.secretsGroup, namespace)) > 0) {
       observer.note(
         "info",
@@ -132,10 +133,10 @@ async function manifestsOf(
   const [archive, routing] = await Promise.all([source.archive(commit), findRouting(cluster, settings)]);
   const secrets = sourceSecrets({ namespace, commit: commit.hash, archive });
   const context: PodContext = {
-    settings,
+    settings: withDefaultStorage(settings),
     sources:
       secrets === undefined
-        ? { kind: "stored", key: `commits/${commit.hash}.tar.gz` }
+        ? { kind: "stored", key: storedKey(commit, archive) }
         : { kind: "secrets", names: secrets.map(({ metadata }) => metadata.name) },
     program: programName(),
     now: clock.now().toISOString(),

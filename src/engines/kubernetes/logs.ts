@@ -43,16 +43,24 @@ const recordBytes = 700 * 1024;
 /** Milliseconds until a container that starts anew is looked at again. */
 const lookPeriod = 1_000;
 
+/** Where the logs of what is gone are kept. */
+interface KeptIn {
+  readonly cluster: Cluster;
+  readonly home: string;
+}
+
 export function createLogs(
   cluster: Cluster,
   sleep: (milliseconds: number, signal?: AbortSignal) => Promise<void>,
+  home: string = managementNamespace,
 ): Logs {
+  const kept: KeptIn = { cluster, home };
   return {
     async keep(place, deployment, { previous = false } = {}) {
       const text = endOf(await readPod(cluster, place, previous), keptLength);
       if (text === "") return { text, problem: undefined };
       try {
-        await saveRecord(cluster, place, deployment, text);
+        await saveRecord(kept, place, deployment, text);
         return { text, problem: undefined };
       } catch (error) {
         if (!(error instanceof ClusterError) || error.kind === "unreachable") throw error;
@@ -62,20 +70,19 @@ export function createLogs(
     async *read(reference, { tail, follow, signal }) {
       const place = placeOf(reference);
       if (place === undefined) return;
-      if (follow) yield* followLog(cluster, place, tail, signal ?? new AbortController().signal, sleep);
+      if (follow) yield* followLog(kept, place, tail, signal ?? new AbortController().signal, sleep);
       else
         yield tail === undefined
-          ? await wholeLog(cluster, place)
-          : lastOf(await wholeLog(cluster, place), tail);
+          ? await wholeLog(kept, place)
+          : lastOf(await wholeLog(kept, place), tail);
     },
     async removeRun(runId) {
-      const namespace = managementNamespace;
       const records = await cluster.list(kinds.secret, {
-        namespace,
+        namespace: home,
         labels: `${labels.record}=log,${labels.run}=${labelValue(runId)}`,
       });
       for (const { metadata } of records)
-        await cluster.delete(kinds.secret, { namespace, name: metadata.name });
+        await cluster.delete(kinds.secret, { namespace: home, name: metadata.name });
     },
   };
 }
@@ -108,16 +115,17 @@ export function moduleLines(log: string, count: number): readonly string[] {
 }
 
 async function* followLog(
-  cluster: Cluster,
+  kept: KeptIn,
   place: LogPlace,
   tail: number | undefined,
   signal: AbortSignal,
   sleep: (milliseconds: number, signal?: AbortSignal) => Promise<void>,
 ): AsyncIterable<string> {
+  const { cluster } = kept;
   /** Characters of the log that came already, or are not asked for. */
   let passed = 0;
   if (tail !== undefined) {
-    const text = await wholeLog(cluster, place);
+    const text = await wholeLog(kept, place);
     passed = text.length;
     yield lastOf(text, tail);
   }
@@ -148,7 +156,7 @@ async function* followLog(
     skip = passed;
   }
   // What was written before the end, and had not come by then.
-  const rest = (await wholeLog(cluster, place)).slice(passed);
+  const rest = (await wholeLog(kept, place)).slice(passed);
   if (rest !== "") yield rest;
 }
 
@@ -167,9 +175,9 @@ async function mayGoOn(cluster: Cluster, { namespace, pod }: LogPlace): Promise<
 }
 
 /** Of the pod while it is there, else what was kept; "" when there is neither. */
-async function wholeLog(cluster: Cluster, place: LogPlace): Promise<string> {
-  const text = await readPod(cluster, place, false);
-  return text === "" ? readRecord(cluster, place) : text;
+async function wholeLog(kept: KeptIn, place: LogPlace): Promise<string> {
+  const text = await readPod(kept.cluster, place, false);
+  return text === "" ? readRecord(kept, place) : text;
 }
 
 async function readPod(cluster: Cluster, { namespace, pod }: LogPlace, previous: boolean): Promise<string> {
@@ -194,13 +202,18 @@ async function readPod(cluster: Cluster, { namespace, pod }: LogPlace, previous:
 /** Characters of one log that are held at once; kubelet keeps 10 MiB of a container's log. */
 const mostLength = 32 * 1024 * 1024;
 
-async function saveRecord(cluster: Cluster, place: LogPlace, deployment: string, log: string): Promise<void> {
+async function saveRecord(
+  { cluster, home }: KeptIn,
+  place: LogPlace,
+  deployment: string,
+  log: string,
+): Promise<void> {
   const record: KubernetesObject = {
     apiVersion: "v1",
     kind: "Secret",
     metadata: {
       name: recordName(place),
-      namespace: managementNamespace,
+      namespace: home,
       labels: {
         [labels.managedBy]: labels.appValue,
         [labels.record]: "log",
@@ -220,8 +233,8 @@ async function saveRecord(cluster: Cluster, place: LogPlace, deployment: string,
   }
 }
 
-async function readRecord(cluster: Cluster, place: LogPlace): Promise<string> {
-  const record = await cluster.get(kinds.secret, { namespace: managementNamespace, name: recordName(place) });
+async function readRecord({ cluster, home }: KeptIn, place: LogPlace): Promise<string> {
+  const record = await cluster.get(kinds.secret, { namespace: home, name: recordName(place) });
   const packed = textAt(record, "data", "log");
   return packed === undefined ? "" : gunzipSync(Buffer.from(packed, "base64")).toString("utf8");
 }

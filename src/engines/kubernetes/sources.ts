@@ -1,5 +1,6 @@
 import { Failure } from "../../core/failure.ts";
 import type { BatchTask, RunCommit, ServiceTask } from "../../core/run-state.ts";
+import { withDefaultStorage } from "./claims.ts";
 import { type Cluster, ClusterError, type KubernetesObject } from "./client/cluster.ts";
 import { kinds } from "./client/kinds.ts";
 import { listAt, textAt } from "./client/objects.ts";
@@ -39,7 +40,7 @@ export function createSources(parts: KubernetesEngineParts): Sources {
         placeOf(namespace, task.commit, task.image ?? ""),
         createOnce(cluster, programObject(namespace)),
       ]);
-      return { settings, sources, program: programName(), now: clock.now().toISOString() };
+      return { settings: withDefaultStorage(settings), sources, program: programName(), now: clock.now().toISOString() };
     },
     async sweep(namespace) {
       const deployments = await cluster.list(kinds.deployment, {

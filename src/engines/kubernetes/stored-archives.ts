@@ -31,21 +31,26 @@ export async function storeArchive(parts: Parts, large: LargeArchive): Promise<s
   const { storage } = parts.settings;
   const { archive, commit } = large;
   if (storage === undefined) throw new Failure("internal", "There is no storage for a large commit.");
-  const key = `commits/${commit.hash}-${digestOf(archive, 12)}.tar.gz`;
+  const key = storedKey(commit, archive);
   if ("s3" in storage) await putIntoBucket(parts, storage, key, archive);
   else await putIntoClaim(parts, storage, key, large);
   return key;
 }
 
+/** The key that a commit has in the storage. */
+export function storedKey({ hash }: RunCommit, archive: Buffer): string {
+  return `commits/${hash}-${digestOf(archive, 12)}.tar.gz`;
+}
+
 async function putIntoBucket(
-  { cluster }: Parts,
+  { cluster, settings }: Parts,
   { s3 }: Extract<Storage, { readonly s3: unknown }>,
   key: string,
   archive: Buffer,
 ): Promise<void> {
   const [group = "", name = ""] = s3.secret.split("/");
   const secret = await cluster.get(kinds.secret, {
-    namespace: managementNamespace,
+    namespace: settings.single_namespace ?? managementNamespace,
     name: secretObjectName(group, name),
   });
   const keyOf = (field: string): string =>

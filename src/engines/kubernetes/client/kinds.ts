@@ -35,6 +35,7 @@ export const kinds = {
   disruptionBudget: of("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets"),
   ingress: of("networking.k8s.io/v1", "Ingress", "ingresses"),
   ingressClass: of("networking.k8s.io/v1", "IngressClass", "ingressclasses", false),
+  storageClass: of("storage.k8s.io/v1", "StorageClass", "storageclasses", false),
   gateway: of("gateway.networking.k8s.io/v1", "Gateway", "gateways"),
   httpRoute: of("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes"),
   role: of("rbac.authorization.k8s.io/v1", "Role", "roles"),

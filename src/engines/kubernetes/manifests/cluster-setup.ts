@@ -82,6 +82,7 @@ const clusterRules: readonly Rule[] = [
   rule("", ["namespaces"], [...look, "create", "patch", "delete"]),
   rule("", ["nodes"], look),
   rule("networking.k8s.io", ["ingressclasses"], look),
+  rule("storage.k8s.io", ["storageclasses"], look),
   rule("rbac.authorization.k8s.io", ["clusterrolebindings"], ["get", "list", "create"]),
 ];
 

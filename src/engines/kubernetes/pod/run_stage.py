@@ -2,12 +2,13 @@
 
 usage: python -I -u run_stage.py
 
-All that it needs to know is in BODYWORK_STAGE_SPECIFICATION, as JSON (PodSpecification in pod-contract.ts). What came of it
-is written to the container's termination log, as JSON too (PodReport). Exits 0 when the stage has succeeded and 1 otherwise.
+All that it needs to know is in BODYWORK_STAGE_SPECIFICATION, as JSON (PodSpecification in pod-contract.ts).
+What came of it is written to the container's termination log, as JSON too (PodReport). Exits 0 when the stage
+has succeeded and 1 otherwise.
 
-It is process 1 of the container: signals are handed on to the stage, and processes without parents are waited for. What it
-does and says is what the local engine does and says (src/engines/local, src/environments, src/artifacts): digests, reasons
-and the lines of the log are the same there.
+It is process 1 of the container: signals are handed on to the stage, and processes without parents are waited
+for. What it does and says is what the local engine does and says (src/engines/local, src/environments,
+src/artifacts): digests, reasons and the lines of the log are the same there.
 """
 
 import configparser
@@ -200,7 +201,9 @@ def redact(text):
 
 
 class Signals:
-    """SIGTERM and its like: ends what is being prepared, or is handed on to the stage's processes when they run."""
+    """
+    SIGTERM and its like: ends what is being prepared, or is handed on to the stage's processes when they run.
+    """
 
     def __init__(self):
         self.group = None
@@ -327,7 +330,10 @@ def reap():
 
 
 def out_of_memory_kills():
-    """How many processes of the container the kernel has killed since its start; control groups of both versions."""
+    """
+    How many processes of the container the kernel has killed since its start; control groups of both
+    versions.
+    """
     for path in ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"):
         found = re.search(r"^oom_kill (\d+)$", text_if_there(path) or "", re.M)
         if found:
@@ -404,15 +410,13 @@ class Parts(io.RawIOBase):
 
 def unpack(compressed, root):
     """
-    Links come last, and files only where nothing is: nothing is ever written through a link. All is read, to the
-    checksum at the end.
+    Links come last, and files only where nothing is: nothing is ever written through a link. All is read, to
+    the checksum at the end.
     """
     top = os.fsencode(root)
     links = []
     with gzip.GzipFile(fileobj=compressed, mode="rb") as stream:
-        with tarfile.open(
-            fileobj=stream, mode="r|", encoding="utf-8", errors="surrogateescape"
-        ) as archive:
+        with tarfile.open(fileobj=stream, mode="r|", encoding="utf-8", errors="surrogateescape") as archive:
             for member in archive:
                 path = os.path.join(top, *safe_parts(member.name))
                 if member.isdir():
@@ -465,8 +469,8 @@ def remove_tree(path):
 
 def resolve_inside(root, path):
     """
-    The absolute path of `path` inside `root`; None when it is absolute or leads outside, be it by `..` or through a link.
-    What does not exist (yet) is judged by its nearest parent that does.
+    The absolute path of `path` inside `root`; None when it is absolute or leads outside, be it by `..` or
+    through a link. What does not exist (yet) is judged by its nearest parent that does.
     """
     if path == "" or len(path) > 4096 or "\0" in path or "\\" in path or path.startswith("/"):
         return None
@@ -495,9 +499,7 @@ def is_inside(root, path):
 def locate(root, path, stage):
     resolved = resolve_inside(root, path)
     if resolved is None:
-        raise Failed(
-            'Cannot run stage "%s": the path "%s" leads outside the repository.' % (stage, path)
-        )
+        raise Failed('Cannot run stage "%s": the path "%s" leads outside the repository.' % (stage, path))
     return resolved
 
 
@@ -505,7 +507,10 @@ def locate(root, path, stage):
 
 
 class Environment:
-    """A folder with packages beside the image's own (bin/python inside); None stands for the image's Python alone."""
+    """
+    A folder with packages beside the image's own (bin/python inside); None stands for the image's Python
+    alone.
+    """
 
     def __init__(self, folder):
         self.folder = folder
@@ -513,7 +518,10 @@ class Environment:
 
 
 def prefer_wanted_python(wanted):
-    """Goes on as the Python that is asked for when the image has it under its own name; what to say when it has not."""
+    """
+    Goes on as the Python that is asked for when the image has it under its own name; what to say when it has
+    not.
+    """
     version = platform.python_version()
     if not wanted or version == wanted or version.startswith(wanted + "."):
         return None
@@ -526,7 +534,11 @@ def prefer_wanted_python(wanted):
             os.execv(found, [found, "-I", "-u", os.path.abspath(__file__)])
         except OSError:
             pass  # The warning says it.
-    return "Python %s is not in this image; Python %s (%s) is used instead." % (wanted, version, sys.executable)
+    return "Python %s is not in this image; Python %s (%s) is used instead." % (
+        wanted,
+        version,
+        sys.executable,
+    )
 
 
 def prepare_environment(specification, place, root, progress):
@@ -582,8 +594,8 @@ def writable_cache(place):
 
 def environment_key(specification, requirements, extras, pip_settings, variables):
     """
-    The hex digest of all that decides what is in an environment: what is asked for, the image's interpreter and packages,
-    the platform, and where packages come from. Passwords in addresses are left out.
+    The hex digest of all that decides what is in an environment: what is asked for, the image's interpreter
+    and packages, the platform, and where packages come from. Passwords in addresses are left out.
     """
     items = [item.strip() for item in specification["requirements"] if item.strip() != ""]
     if not any(item.startswith("-") for item in items):
@@ -610,8 +622,8 @@ def environment_key(specification, requirements, extras, pip_settings, variables
 # pip's settings that say how to get to an index, not what is installed from it.
 CONNECTING = {"cert", "client-cert", "proxy", "trusted-host", "keyring-provider"}
 DECISIVE = re.compile(
-    r"UV_(INDEX|DEFAULT_INDEX|INDEX_URL|EXTRA_INDEX_URL|FIND_LINKS|INDEX_STRATEGY|PRERELEASE|RESOLUTION|EXCLUDE_NEWER"
-    r"|CONSTRAINT|OVERRIDE|NO_BINARY.*|NO_BUILD.*|TORCH_BACKEND|CONFIG_FILE)$"
+    r"UV_(INDEX|DEFAULT_INDEX|INDEX_URL|EXTRA_INDEX_URL|FIND_LINKS|INDEX_STRATEGY|PRERELEASE|RESOLUTION"
+    r"|EXCLUDE_NEWER|CONSTRAINT|OVERRIDE|NO_BINARY.*|NO_BUILD.*|TORCH_BACKEND|CONFIG_FILE)$"
 )
 
 
@@ -635,8 +647,8 @@ def image_packages():
 
 def build_environment(home, cache, requirements, extras, pip_settings, variables):
     """
-    Made under another name and renamed when it is whole: what bears a key's name can be used. Two pods at once make it
-    twice, and one of them finds it there in the end.
+    Made under another name and renamed when it is whole: what bears a key's name can be used. Two pods at
+    once make it twice, and one of them finds it there in the end.
     """
     environments = os.path.dirname(home)
     for name in os.listdir(environments):
@@ -668,9 +680,7 @@ def build_environment(home, cache, requirements, extras, pip_settings, variables
 class Build:
     """An empty environment, and what belongs in it."""
 
-    def __init__(
-        self, folder, packages, scratch, cache, requirements, extras, pip_settings, variables
-    ):
+    def __init__(self, folder, packages, scratch, cache, requirements, extras, pip_settings, variables):
         self.folder = folder
         self.python = os.path.join(folder, "bin", "python")
         self.packages = packages
@@ -684,8 +694,8 @@ class Build:
 
 def make_venv(folder):
     """
-    A virtual environment that sees the image's packages as well, also where the image's Python is one of another
-    environment, which `--system-site-packages` would pass over. The folder of its own packages.
+    A virtual environment that sees the image's packages as well, also where the image's Python is one of
+    another environment, which `--system-site-packages` would pass over. The folder of its own packages.
     """
     base = os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
     scheme = "venv" if "venv" in sysconfig.get_scheme_names() else "posix_prefix"
@@ -721,8 +731,8 @@ def write_kernel(folder):
 
 def move_scripts(folder, before, after):
     """
-    Console scripts name their interpreter by its full path: makes them name the one in the folder's later place. Each is
-    replaced by a new file, for the old one may be shared with the installer's cache.
+    Console scripts name their interpreter by its full path: makes them name the one in the folder's later
+    place. Each is replaced by a new file, for the old one may be shared with the installer's cache.
     """
     source, target = os.fsencode(before), os.fsencode(after)
     for name in os.listdir(folder):
@@ -756,7 +766,10 @@ def remove_left_over(path):
 
 
 class Requirements:
-    """`specs` are requirements, `options` pairs of an option of pip's and its value, `file` the text of the file."""
+    """
+    `specs` are requirements, `options` pairs of an option of pip's and its value, `file` the text of the
+    file.
+    """
 
     def __init__(self, specs, options, file):
         self.specs = specs
@@ -765,10 +778,10 @@ class Requirements:
 
 
 VALUE_OPTIONS = set(
-    "index-url extra-index-url find-links trusted-host cert client-cert proxy no-binary only-binary requirement "
-    "constraint editable target prefix root src timeout retries upgrade-strategy progress-bar root-user-action "
-    "exists-action log cache-dir config-settings global-option build-option install-option use-feature "
-    "use-deprecated platform python-version implementation abi report keyring-provider".split()
+    "index-url extra-index-url find-links trusted-host cert client-cert proxy no-binary only-binary "
+    "requirement constraint editable target prefix root src timeout retries upgrade-strategy progress-bar "
+    "root-user-action exists-action log cache-dir config-settings global-option build-option install-option "
+    "use-feature use-deprecated platform python-version implementation abi report keyring-provider".split()
 )
 LONG_NAMES = {
     "-i": "index-url",
@@ -789,8 +802,8 @@ LONG_NAMES = {
 
 def read_requirements(specification, root):
     """
-    The items are pip's arguments: `--extra-index-url URL` may be one item, two, or joined by `=`. Refused is what an
-    environment that is shared between commits and stages can't have.
+    The items are pip's arguments: `--extra-index-url URL` may be one item, two, or joined by `=`. Refused is
+    what an environment that is shared between commits and stages can't have.
     """
     specs, options = [], []
     words = [word for item in specification["requirements"] for word in words_of(item)]
@@ -843,12 +856,12 @@ def split_option(word):
 def refuse_option(name, value, where):
     shown = "--%s%s" % (name, "" if value is None else " " + value)
     if name in ("requirement", "constraint"):
-        raise Failed('%s has "%s", a file that the environment\'s key can\'t know.' % (where, redact(shown)))
+        raise Failed("%s has \"%s\", a file that the environment's key can't know." % (where, redact(shown)))
     if name in ("target", "prefix", "root", "src"):
         raise Failed('%s has "%s", another place to install to.' % (where, redact(shown)))
     if name == "find-links" and not re.match(r"(/|[A-Za-z][A-Za-z0-9+.-]*:/)", value or ""):
         raise Failed(
-            '%s has "%s", a folder of the repository, whose content the environment\'s key can\'t know.'
+            "%s has \"%s\", a folder of the repository, whose content the environment's key can't know."
             % (where, redact(shown))
         )
     return name, value
@@ -861,8 +874,8 @@ def refuse_local_path(spec, where):
     if not is_relative_path(path) and not (path.startswith("/") and not is_archive):
         return spec
     raise Failed(
-        '%s has "%s", a path whose content the environment\'s key can\'t know; an environment is shared between commits.'
-        % (where, redact(spec))
+        "%s has \"%s\", a path whose content the environment's key can't know; "
+        "an environment is shared between commits." % (where, redact(spec))
     )
 
 
@@ -906,8 +919,8 @@ FOR_INSTALLERS = re.compile(
     r"|(HTTP|HTTPS|ALL|NO|FTP)_PROXY|(http|https|all|no|ftp)_proxy"
     r"|SSL_CERT_FILE|SSL_CERT_DIR|SSL_CLIENT_CERT|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE"
     r"|SSH_AUTH_SOCK|GIT_SSL_CAINFO|GIT_SSL_CAPATH|GIT_SSH|GIT_SSH_COMMAND|SHELL|XDG_[A-Z]+_HOME|NETRC"
-    r"|CC|CXX|CFLAGS|CXXFLAGS|CPPFLAGS|LDFLAGS|LD_LIBRARY_PATH|PKG_CONFIG_PATH|CUDA_HOME|CARGO_HOME|RUSTUP_HOME"
-    r"|PIP_[A-Z0-9_]+|UV_[A-Z0-9_]+)$"
+    r"|CC|CXX|CFLAGS|CXXFLAGS|CPPFLAGS|LDFLAGS|LD_LIBRARY_PATH|PKG_CONFIG_PATH|CUDA_HOME|CARGO_HOME"
+    r"|RUSTUP_HOME|PIP_[A-Z0-9_]+|UV_[A-Z0-9_]+)$"
 )
 REDIRECTING = re.compile(
     r"(PIP_(TARGET|PREFIX|ROOT|USER|REQUIREMENT|EDITABLE|SRC|LOG|REPORT|REQUIRE_VIRTUALENV|PYTHON|DRY_RUN)"
@@ -988,17 +1001,18 @@ BY_VARIABLE = {
 BY_FLAG = {"no-index", "no-binary", "only-binary", "no-deps", "require-hashes", "no-build-isolation"}
 # In a new environment these change nothing about what is installed.
 WITHOUT_EFFECT = set(
-    "upgrade upgrade-strategy ignore-installed force-reinstall quiet verbose user no-cache-dir cache-dir no-input "
-    "no-color progress-bar no-warn-script-location timeout no-warn-conflicts no-python-version-warning "
-    "disable-pip-version-check root-user-action break-system-packages retries use-pep517 compile no-compile "
+    "upgrade upgrade-strategy ignore-installed force-reinstall quiet verbose user no-cache-dir cache-dir "
+    "no-input no-color progress-bar no-warn-script-location timeout no-warn-conflicts "
+    "no-python-version-warning disable-pip-version-check root-user-action break-system-packages retries "
+    "use-pep517 compile no-compile "
     "exists-action isolated".split()
 )
 
 
 def uv_arguments(pip_settings, asked, variables):
     """
-    pip's settings, then the stage's options, in uv's words: arguments, variables, and the options that uv has no word
-    for. uv's own variables win over pip's settings, and a stage's options over both.
+    pip's settings, then the stage's options, in uv's words: arguments, variables, and the options that uv has
+    no word for. uv's own variables win over pip's settings, and a stage's options over both.
     """
     settings = [
         option for option in pip_settings if not is_overruled(option[0], variables) and is_there(option)
@@ -1098,9 +1112,10 @@ STAND_IN = "bodywork-stand-in"
 
 def stand_in_for_image(packages):
     """
-    uv does not look at what an environment sees of the image, and would install again what is there already: another
-    torch than the one that the image is about. So it is shown a record of each package without its files. Whatever is
-    removed or replaced is this record only; those that are left are removed afterwards. The folders of the records.
+    uv does not look at what an environment sees of the image, and would install again what is there already:
+    another torch than the one that the image is about. So it is shown a record of each package without its
+    files. Whatever is removed or replaced is this record only; those that are left are removed afterwards.
+    The folders of the records.
     """
     made = []
     for info in image_packages():
@@ -1163,7 +1178,11 @@ def uv_version(program, variables):
         return (0, 0)
     try:
         done = subprocess.run(
-            [program, "--version"], env=variables, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=20
+            [program, "--version"],
+            env=variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=20,
         )
     except (OSError, subprocess.SubprocessError):
         return (0, 0)
@@ -1190,8 +1209,9 @@ def quietly(command, build, limit=300):
 
 def rounds(build):
     """
-    All at once, so that versions are chosen together; but what we add ourselves has no hashes, so it comes second when
-    the requirements demand them. Requirements go by files, for arguments can be read by every process.
+    All at once, so that versions are chosen together; but what we add ourselves has no hashes, so it comes
+    second when the requirements demand them. Requirements go by files, for arguments can be read by every
+    process.
     """
     requirements = build.requirements
     require_hashes = has_hashes(requirements.file)
@@ -1211,7 +1231,10 @@ def rounds(build):
 
 
 def install_by_pip(build, notice):
-    """By the image's pip, which sees the image's packages through the environment; else by the one in Python's library."""
+    """
+    By the image's pip, which sees the image's packages through the environment; else by the one in Python's
+    library.
+    """
     print(notice)
     pip = [build.python, "-m", "pip"]
     if quietly(pip + ["--version"], build).returncode != 0:
@@ -1237,7 +1260,9 @@ def install_by_pip(build, notice):
         for name, value in asked
         if name not in by_variable
     ]
-    command = pip + "install --disable-pip-version-check --no-compile --no-input --no-warn-script-location".split()
+    command = (
+        pip + "install --disable-pip-version-check --no-compile --no-input --no-warn-script-location".split()
+    )
     for files, specs, _ in rounds(build):
         run_installer("pip", command + args + files, env, build.scratch, specs)
 
@@ -1305,7 +1330,9 @@ def name_of_spec(spec):
 
 
 def stage_variables(specification, environment, root, module, inputs):
-    """The container's variables, and what the engine promises besides. The storage's keys are not the stage's."""
+    """
+    The container's variables, and what the engine promises besides. The storage's keys are not the stage's.
+    """
     folder = os.path.dirname(module)
     variables = {
         name: value
@@ -1426,9 +1453,7 @@ def collect_outputs(specification, place, storage, root, module):
         except OSError as error:
             is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             why = "the disk is full" if is_full else "%s" % error
-            raise Failed(
-                'output "%s" (%s): Cannot collect the output %s: %s.' % (name, path, path, why)
-            )
+            raise Failed('output "%s" (%s): Cannot collect the output %s: %s.' % (name, path, path, why))
         finally:
             for path_there in glob.glob(glob.escape(making) + "*"):
                 remove_tree(path_there)
@@ -1443,10 +1468,13 @@ def node_normalized(path):
 
 def output_path(root, folder, path):
     below = os.path.relpath(os.path.realpath(folder), os.path.realpath(root))
-    resolved = resolve_inside(root, path if path.startswith("/") else os.path.normpath(os.path.join(below, path)))
+    resolved = resolve_inside(
+        root, path if path.startswith("/") else os.path.normpath(os.path.join(below, path))
+    )
     if resolved is None:
         raise Failed(
-            "Cannot collect the output: %s leads outside the repository, or is a link that leads nowhere." % path
+            "Cannot collect the output: %s leads outside the repository, or is a link that leads nowhere."
+            % path
         )
     mode = os.lstat(resolved).st_mode if os.path.lexists(resolved) else 0
     if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
@@ -1456,8 +1484,8 @@ def output_path(root, folder, path):
 
 def copy_tree(source, target, root, label):
     """
-    Copies a file, or a folder with all that is in it, to `target`, which must not exist. A link inside the folder that
-    leads to a place in the folder is kept as a relative link; every other link is refused.
+    Copies a file, or a folder with all that is in it, to `target`, which must not exist. A link inside the
+    folder that leads to a place in the folder is kept as a relative link; every other link is refused.
     """
     real = os.path.realpath(os.fsencode(source))
     if not is_inside(os.path.realpath(os.fsencode(root)), real):
@@ -1516,8 +1544,8 @@ outside = refusal
 
 def describe_tree(path):
     """
-    A file's digest is that of its bytes. A folder's is that of its listing: for each entry, sorted by path, mode, digest
-    and path below the folder (`100644 <64 hex> a/b`), each ended by NUL.
+    A file's digest is that of its bytes. A folder's is that of its listing: for each entry, sorted by path,
+    mode, digest and path below the folder (`100644 <64 hex> a/b`), each ended by NUL.
     """
     top = os.fsencode(path)
     if not os.path.isdir(top) or os.path.islink(top):
@@ -1609,8 +1637,8 @@ class ClaimStorage:
 
     def keep(self, temporary, artifact):
         """
-        Two that keep the same content meet here: one is renamed into place, the other finds it there. What is there and
-        is no longer what its name says goes.
+        Two that keep the same content meet here: one is renamed into place, the other finds it there. What is
+        there and is no longer what its name says goes.
         """
         stored = os.path.join(self.folder, artifact_key(artifact["digest"]))
         if self.is_whole(stored, artifact):
@@ -1655,8 +1683,8 @@ def sync(path):
 
 class BucketStorage:
     """
-    A bucket: `artifacts/sha256/ab/<64 hex>` is a file's bytes, or a tar archive of a folder. Whatever it is, its digest is
-    that of its content.
+    A bucket: `artifacts/sha256/ab/<64 hex>` is a file's bytes, or a tar archive of a folder. Whatever it is,
+    its digest is that of its content.
     """
 
     def __init__(self, storage, place):
@@ -1747,7 +1775,11 @@ class Bucket:
         self.host = endpoint.netloc
         self.base = "%s://%s" % (endpoint.scheme, endpoint.netloc)
         prefix = storage["prefix"].strip("/")
-        self.path = "%s/%s/%s" % (endpoint.path.rstrip("/"), storage["bucket"], prefix + "/" if prefix else "")
+        self.path = "%s/%s/%s" % (
+            endpoint.path.rstrip("/"),
+            storage["bucket"],
+            prefix + "/" if prefix else "",
+        )
         self.is_encrypted = endpoint.scheme == "https"
         self.place = "bucket %s at %s" % (storage["bucket"], self.base)
         self.identity = credential("ACCESS_KEY_ID")
@@ -1806,7 +1838,10 @@ class Bucket:
             raise
 
     def send(self, method, key, use, body=b"", query=None):
-        """What `use` makes of the answer; None when the server has nothing of that name. Tries again what may pass."""
+        """
+        What `use` makes of the answer; None when the server has nothing of that name. Tries again what may
+        pass.
+        """
         for left in range(self.tries - 1, -1, -1):
             try:
                 request = self.signed(method, key, body, query or {})

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The first process of a stage's container: hands over to run_stage.py, by the Python that the image brings along.
+# The first process of a stage's container: hands over to run_stage.py, by the image's own Python.
 
 program=$(dirname "$0")
 
@@ -9,7 +9,8 @@ for python in python3 python; do
   fi
 done
 
-reason="the image has no Python 3.7 or newer: neither python3 nor python on PATH ($PATH) is one. Name an image with Python in pipeline.docker_image"
+reason="the image has no Python 3.7 or newer: neither python3 nor python on PATH ($PATH) is one"
+reason="$reason. Name an image with Python in pipeline.docker_image"
 echo "[$(date '+%d/%m/%y %H:%M:%S')] ERROR    Stage ${2:-} failed - $reason"
 # What is in PATH may have to be spelled in another way in JSON.
 said=$(printf '%s' "$reason" | tr -d '\000-\037' | sed 's/[\\"]/\\&/g')
