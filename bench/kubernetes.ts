@@ -27,6 +27,7 @@ export async function run(): Promise<readonly BenchRow[]> {
   }
   const image = process.env.BODYWORK_TEST_IMAGE || "docker.io/local/python:3.11";
   const tool = benchTool({ KUBECONFIG: kubeconfig, BODYWORK_ENGINE: "kubernetes" });
+  let configured = true;
   try {
     writeFileSync(
       join(tool.home, "settings.yaml"),
@@ -34,6 +35,7 @@ export async function run(): Promise<readonly BenchRow[]> {
     );
     await kubectl(tool, "delete", "namespace", ...namespaces, "--ignore-not-found");
     for (const name of namespaces) await kubectl(tool, "create", "namespace", name);
+    configured = await isConfigured(tool);
     await tool.bodywork("configure-cluster");
     return [
       ...(await batches(tool, image)),
@@ -42,8 +44,15 @@ export async function run(): Promise<readonly BenchRow[]> {
     ];
   } finally {
     await kubectl(tool, "delete", "namespace", ...namespaces, "--ignore-not-found", "--wait=false");
+    if (!configured) await tool.bodywork("cluster", "remove", "--yes", "--with-deployments");
     await tool.remove();
   }
+}
+
+/** Whether somebody else's Bodywork is there, which stays. */
+async function isConfigured(tool: BenchTool): Promise<boolean> {
+  const there = ["get", "namespace", "bodywork-deployment-jobs", "--ignore-not-found", "--output=name"];
+  return (await kubectl(tool, ...there)).stdout !== "";
 }
 
 async function batches(tool: BenchTool, image: string): Promise<readonly BenchRow[]> {

@@ -47,8 +47,8 @@ export type Fault =
   | { readonly kind: "end-stream"; readonly bytes: number }
   /** Of a watch: half of the next event's line, then the end. */
   | { readonly kind: "half-line" }
-  /** Of a watch: the answer is 200, and its first event this error. */
-  | { readonly kind: "error-event"; readonly code: number }
+  /** Of a watch: the answer is 200, and its first event this error; it ends there, unless it `staysOpen`. */
+  | { readonly kind: "error-event"; readonly code: number; readonly staysOpen?: boolean }
   /** Of a watch: the answer is 200, and nothing ever comes. */
   | { readonly kind: "silence" };
 
@@ -434,7 +434,8 @@ export async function startScriptedApi({
     if (fault?.kind === "silence") return;
     if (fault?.kind === "error-event") {
       const gone = new Refusal(fault.code, "Expired", "too old resource version");
-      response.end(`${JSON.stringify({ type: "ERROR", object: statusOf(gone) })}\n`);
+      response.write(`${JSON.stringify({ type: "ERROR", object: statusOf(gone) })}\n`);
+      if (fault.staysOpen !== true) response.end();
       return;
     }
     const selectors = selectorsOf(query);

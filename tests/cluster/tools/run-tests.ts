@@ -8,18 +8,33 @@ import { exitCodeOf } from "../../../tools/programs.mjs";
 import { runJob } from "../../../tools/setup.mjs";
 import { addTool, type ClusterVariables, up, wipe } from "./node.ts";
 import { placesOf } from "./places.ts";
-import { ClusterProblem } from "./run.ts";
+import { ClusterProblem, run } from "./run.ts";
 import { kubernetesTests } from "./tests.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
 const tell = (line: string): void => void process.stderr.write(`Test cluster: ${line}\n`);
 
 try {
-  process.exitCode = process.env.BODYWORK_TEST_KUBECONFIG ? await runTests({}) : await onClusterOfOurs();
+  const kubeconfig = process.env.BODYWORK_TEST_KUBECONFIG;
+  process.exitCode = kubeconfig ? await onClusterAt(kubeconfig) : await onClusterOfOurs();
 } catch (error) {
   if (!(error instanceof ClusterProblem)) throw error;
   tell(error.message);
   process.exitCode = 1;
+}
+
+/** The tests end with the removal of all of Bodywork: a cluster where somebody uses it is not theirs. */
+function onClusterAt(kubeconfig: string): Promise<number> {
+  const there = ["get", "namespace", "bodywork-deployment-jobs", "--ignore-not-found", "--output=name"];
+  const kubectl = process.env.BODYWORK_TEST_KUBECTL || "kubectl";
+  const found = run(kubectl, ["--kubeconfig", kubeconfig, ...there]);
+  if (found !== "") {
+    throw new ClusterProblem(
+      `the cluster of ${kubeconfig} has Bodywork on it (${found}), which the tests would remove. ` +
+        "Name another, or remove it: bodywork cluster remove",
+    );
+  }
+  return runTests({});
 }
 
 async function onClusterOfOurs(): Promise<number> {

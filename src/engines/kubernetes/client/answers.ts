@@ -23,8 +23,8 @@ export function answerError(status: number, text: string, doing: Doing): Cluster
   });
 }
 
-/** A Status, as an answer or as the object of a watch's ERROR event; empty when it is none. */
-export function statusOf(text: string): Fields {
+/** A Status; empty when it is none. */
+function statusOf(text: string): Fields {
   try {
     return fieldsOf(JSON.parse(text));
   } catch {

@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { type AddressInfo, connect } from "node:net";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { expect, onTestFinished, test, vi } from "vitest";
 
 import { inClusterServer } from "../../../../src/engines/kubernetes/client/client-library.ts";
@@ -140,7 +140,7 @@ test("without a kubeconfig, outside a cluster, there is nothing to connect to", 
 });
 
 test("inside a cluster the variables of the pod say where the API server is", () => {
-  onTestFinished(() => vi.unstubAllEnvs());
+  onTestFinished(() => void vi.unstubAllEnvs());
   vi.stubEnv("KUBERNETES_SERVICE_HOST", "");
   expect(inClusterServer()).toBeUndefined();
   vi.stubEnv("KUBERNETES_SERVICE_HOST", "fd00::1");
@@ -150,7 +150,7 @@ test("inside a cluster the variables of the pod say where the API server is", ()
 
 test("a plugin gives the token, is told of the cluster, and is asked again only when that is refused", async () => {
   const { api } = await scripted();
-  const folder = temporaryFolder();
+  const folder = dirname(api.kubeconfig);
   const program = written(
     `#!/bin/sh
 echo "$KUBERNETES_EXEC_INFO" >> "$(dirname "$0")/asked"
@@ -166,7 +166,7 @@ echo '{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential"
     command: "./plugin",
     provideClusterInfo: true,
   };
-  writeFileSync(api.kubeconfig, config({ server: api.url, user: { exec: { ...exec, command: program } } }));
+  writeFileSync(api.kubeconfig, config({ server: api.url, user: { exec } }));
   const cluster = await connected(api);
   await Promise.all([cluster.list(kinds.pod), cluster.list(kinds.job)]);
   const asked = (): readonly string[] => readFileSync(join(folder, "asked"), "utf8").trim().split("\n");
@@ -177,10 +177,13 @@ echo '{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential"
       spec: { interactive: false, cluster: { server: api.url } },
     },
   ]);
+  const credentials = createCredentials(readKubeconfig(api.kubeconfig, undefined));
+  await Promise.all([credentials.identity(), credentials.identity()]);
+  expect(asked()).toHaveLength(2);
   written("renewed", folder, "now");
   api.token = "renewed";
   await cluster.list(kinds.pod);
-  expect(asked()).toHaveLength(2);
+  expect(asked()).toHaveLength(3);
 });
 
 test("a plugin that fails, or is not installed, is told with its own words and how to get it", async () => {

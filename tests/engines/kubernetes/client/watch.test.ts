@@ -79,6 +79,7 @@ test("an object whose labels no longer fit is gone", async () => {
 const faults: readonly (readonly [string, Fault])[] = [
   ["too old, as a status", { kind: "status", status: 410, reason: "Expired" }],
   ["too old, as an event", { kind: "error-event", code: 410 }],
+  ["too old, as an event of an answer that stays open", { kind: "error-event", code: 410, staysOpen: true }],
   ["broken within an event", { kind: "cut-stream", bytes: 30 }],
   ["ended too early", { kind: "end-stream", bytes: 0 }],
   ["ended within an event", { kind: "half-line" }],
@@ -86,7 +87,8 @@ const faults: readonly (readonly [string, Fault])[] = [
 ];
 
 test.each(faults)("a watch that is %s misses nothing: everything is listed again", async (_what, fault) => {
-  const parts = await scripted({ watchSilence: 1_500, bookmarkPeriod: 200 });
+  const watchSilence = fault.kind === "silence" ? 1_500 : 60_000;
+  const parts = await scripted({ watchSilence, bookmarkPeriod: 200 });
   parts.api.put(configMap("a"));
   parts.api.on({ path: /watch=true/, fault });
   const seen = watched(parts);

@@ -1,3 +1,4 @@
+import { parseSettings } from "../../../../src/core/settings.ts";
 import { describe, expect, test } from "vitest";
 
 import type { CronjobSpec } from "../../../../src/core/job-state.ts";
@@ -126,7 +127,15 @@ describe("a CronJob", () => {
 
   test("tells its controller which job it is of, and the settings of who made it", () => {
     const env = listAt(
-      containerOf(cron({}, { settings: settings({ context: "laptop", routes: "none" }) })),
+      containerOf(
+        cron(
+          {},
+          {
+            settings: settings({ context: "laptop", routes: "none" }),
+            furtherSettings: { insecure_git_hosts: ["git.internal"] },
+          },
+        ),
+      ),
       "env",
     );
     expect(env).toContainEqual({ name: "BODYWORK_CRONJOB", value: "nightly" });
@@ -134,10 +143,10 @@ describe("a CronJob", () => {
       name: "BODYWORK_JOB",
       valueFrom: { fieldRef: { fieldPath: "metadata.labels['job-name']" } },
     });
-    const given = env.find((variable) => at(variable, "name") === "BODYWORK_KUBERNETES_SETTINGS");
-    const inside = JSON.parse(String(at(given, "value"))) as unknown;
-    expect(inside).toMatchObject({ routes: "none" });
-    expect(inside).not.toHaveProperty("context");
+    const given = env.find((variable) => at(variable, "name") === "BODYWORK_SETTINGS");
+    const inside = parseSettings(String(at(given, "value")), "BODYWORK_SETTINGS");
+    expect(inside).toMatchObject({ insecure_git_hosts: ["git.internal"], kubernetes: { routes: "none" } });
+    expect(inside.kubernetes).not.toHaveProperty("context");
   });
 
   test("meets the Pod Security Standard `restricted`", () => {
