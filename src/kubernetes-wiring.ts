@@ -190,14 +190,15 @@ export async function createClusterTool(wiring: KubernetesWiring): Promise<Clust
         await refuseTakenSlot();
         for (const line of await makeReady(cluster, settings)) warnings.add(line);
         await readForRun(request);
-        const left = await abandonedRuns(records, leases);
+        // A job has one pod at a time: what an earlier one left is for this one to go on with.
+        const own = records.unfinishedRuns().find(isMine);
+        const left = own === undefined ? await abandonedRuns(records, leases) : [];
         actions.resume((run) => {
-          if (!left.some(({ id }) => id === run.id)) return "leave";
-          return isMine(run) ? "go on" : "end";
+          if (run.id === own?.id) return "go on";
+          return left.some(({ id }) => id === run.id) ? "end" : "leave";
         });
-        const mine = left.find(isMine);
         const accepted =
-          mine === undefined ? await actions.deploy(ofJob(request), credentials) : { runId: mine.id };
+          own === undefined ? await actions.deploy(ofJob(request), credentials) : { runId: own.id };
         for (const text of warnings) {
           records.addEvent(accepted.runId, { kind: "notice", level: "warning", text }, clock.now());
         }

@@ -22,7 +22,9 @@ export function createLeasedTurns(parts: LeasedTurnParts): Turns & { readonly en
       const endTurn = await turns.take(namespace, holder, signal, onWait);
       try {
         const lease = await parts.leases.take(namespace, holder, signal, onWait);
-        lease.lost.addEventListener("abort", () => parts.onLost(namespace, lostLease(namespace)), { once: true });
+        lease.lost.addEventListener("abort", () => parts.onLost(namespace, lostLease(namespace)), {
+          once: true,
+        });
         const end = (): void => {
           const released = release(lease.release).finally(() => {
             releasing.delete(released);

@@ -75,7 +75,10 @@ const wrong: readonly (readonly [text: string, detail: string])[] = [
   ["api: {tls_cert: cert.pem}", "api: tls_cert and tls_key go together"],
   ["api: {listen: 8443}", "api.listen: "],
   ["kubernetes: {gateway: public}", "kubernetes.gateway: must be NAMESPACE/NAME"],
-  ["kubernetes: {storage: {s3: {bucket: b, secret: keys}}}", "kubernetes.storage.s3.secret: must be GROUP/NAME"],
+  [
+    "kubernetes: {storage: {s3: {bucket: b, secret: keys}}}",
+    "kubernetes.storage.s3.secret: must be GROUP/NAME",
+  ],
   ["- a list", "(the file): "],
   ["just text", "(the file): "],
 ];

@@ -61,9 +61,13 @@ async function deploy(input: CommandInput, context: CommandContext, onRelease: O
   const invalidImage = imageProblem(input);
   if (invalidImage !== undefined) return refuse(invalidImage, resultStream(input, io));
   if (engine === "kubernetes" && input.flag("detach")) {
-    throw new Failure("usage", "Cannot use --detach on kubernetes: this command itself carries the run out.", {
-      hint: "To leave it to the cluster: --async",
-    });
+    throw new Failure(
+      "usage",
+      "Cannot use --detach on kubernetes: this command itself carries the run out.",
+      {
+        hint: "To leave it to the cluster: --async",
+      },
+    );
   }
   tellInactiveOptions(input, engine, io);
   const request = readDeployRequest(input);

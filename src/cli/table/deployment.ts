@@ -62,7 +62,8 @@ const deployOptions: readonly OptionSpec[] = [
     kind: "flag",
     name: "image-check",
     negatable: true,
-    summary: "On Kubernetes: ask whether the image exists; kubernetes.image_check of the settings if left out",
+    summary:
+      "On Kubernetes: ask whether the image exists; kubernetes.image_check of the settings if left out",
   },
 ];
 

@@ -22,11 +22,14 @@ export async function createClaims(
   settings: ClaimSettings,
   cluster: Cluster,
 ): Promise<void> {
-  const isNeeded = plannedStages(plan).some(({ stage }) => Object.keys(stage.outputs).length + stage.inputs.length > 0);
+  const isNeeded = plannedStages(plan).some(
+    ({ stage }) => Object.keys(stage.outputs).length + stage.inputs.length > 0,
+  );
   for (const name of claimsOf(isNeeded ? withDefaultStorage(settings) : settings)) {
     if ((await cluster.get(kinds.persistentVolumeClaim, { namespace, name })) !== undefined) continue;
     const { size, storage_class: storageClass } = settings.claims;
-    if (settings.storage === undefined && storageClass === undefined) await requireStorageClass(plan, cluster);
+    if (settings.storage === undefined && storageClass === undefined)
+      await requireStorageClass(plan, cluster);
     try {
       await cluster.create({
         apiVersion: kinds.persistentVolumeClaim.apiVersion,
@@ -63,7 +66,9 @@ async function requireStorageClass({ deployment }: Plan, cluster: Cluster): Prom
   throw new Failure(
     "cluster-refused",
     `Cannot deploy "${deployment}": its stages have outputs, and the cluster has no default StorageClass to keep them with.`,
-    { hint: "Name a bucket or a claim as kubernetes.storage in settings.yaml, or set kubernetes.claims.storage_class." },
+    {
+      hint: "Name a bucket or a claim as kubernetes.storage in settings.yaml, or set kubernetes.claims.storage_class.",
+    },
   );
 }
 

@@ -11,8 +11,9 @@ import {
   type Place,
 } from "./client/cluster.ts";
 import { kinds } from "./client/kinds.ts";
+import { kindOf } from "./client/paths.ts";
 import { clusterFailure } from "./client/to-failure.ts";
-import { gatherRemoval, kindOf, planRemoval, type RemovalPlan } from "./cluster-removal.ts";
+import { gatherRemoval, planRemoval, type RemovalPlan } from "./cluster-removal.ts";
 import { lacksRights, type SetupLine, setupStep } from "./cluster-repair.ts";
 import { clusterObjects } from "./manifests/cluster-setup.ts";
 import { managementNamespace, workflowAccount, workflowRoleBinding } from "./vocabulary.ts";

@@ -1,10 +1,8 @@
 /** What of a cluster is Bodywork's, and in which order it goes. */
 
-import { Failure } from "../../core/failure.ts";
 import type { Cluster, Kind, KubernetesObject } from "./client/cluster.ts";
 import { kinds } from "./client/kinds.ts";
 import { numberAt, textAt } from "./client/objects.ts";
-import { middlewareKind } from "./manifests/route.ts";
 import {
   annotations,
   labels,
@@ -41,7 +39,7 @@ export interface RemovalPlan {
 /** First what makes other things, last what gives the right to. */
 const order: readonly Kind[] = [
   ...[kinds.cronJob, kinds.job],
-  ...[kinds.httpRoute, kinds.ingress, middlewareKind],
+  ...[kinds.httpRoute, kinds.ingress, kinds.middleware],
   ...[kinds.deployment, kinds.disruptionBudget, kinds.service],
   ...[kinds.persistentVolumeClaim, kinds.secret, kinds.configMap, kinds.lease],
   ...[kinds.roleBinding, kinds.role, kinds.serviceAccount],
@@ -202,13 +200,4 @@ function placeOf(object: KubernetesObject): string {
 
 function rank(object: KubernetesObject): number {
   return order.findIndex(({ kind }) => kind === object.kind);
-}
-
-/** Fails: internal, for a kind that we neither read nor write. */
-export function kindOf({ apiVersion, kind }: KubernetesObject): Kind {
-  const found = [...Object.values(kinds), middlewareKind].find(
-    (one) => one.apiVersion === apiVersion && one.kind === kind,
-  );
-  if (found === undefined) throw new Failure("internal", `There is no kind ${apiVersion} ${kind}.`);
-  return found;
 }

@@ -71,10 +71,7 @@ export function createLogs(
       const place = placeOf(reference);
       if (place === undefined) return;
       if (follow) yield* followLog(kept, place, tail, signal ?? new AbortController().signal, sleep);
-      else
-        yield tail === undefined
-          ? await wholeLog(kept, place)
-          : lastOf(await wholeLog(kept, place), tail);
+      else yield tail === undefined ? await wholeLog(kept, place) : lastOf(await wholeLog(kept, place), tail);
     },
     async removeRun(runId) {
       const records = await cluster.list(kinds.secret, {

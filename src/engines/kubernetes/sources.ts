@@ -40,7 +40,12 @@ export function createSources(parts: KubernetesEngineParts): Sources {
         placeOf(namespace, task.commit, task.image ?? ""),
         createOnce(cluster, programObject(namespace)),
       ]);
-      return { settings: withDefaultStorage(settings), sources, program: programName(), now: clock.now().toISOString() };
+      return {
+        settings: withDefaultStorage(settings),
+        sources,
+        program: programName(),
+        now: clock.now().toISOString(),
+      };
     },
     async sweep(namespace) {
       const deployments = await cluster.list(kinds.deployment, {

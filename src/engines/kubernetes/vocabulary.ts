@@ -13,7 +13,11 @@ export const stageAccount = "bodywork-stage";
 
 export const fieldManager = "bodywork";
 /** How the original's Python client appears in managedFields. */
-export const originalManagers: readonly string[] = ["OpenAPI-Generator", "Swagger-Codegen", "python-requests"];
+export const originalManagers: readonly string[] = [
+  "OpenAPI-Generator",
+  "Swagger-Codegen",
+  "python-requests",
+];
 
 export const labels = {
   app: "app",

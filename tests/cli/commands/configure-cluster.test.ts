@@ -30,7 +30,10 @@ test("configure-cluster may be repeated: what runs is left as it is", async () =
 });
 
 describe("on a cluster", () => {
-  const onCluster = (admin: Partial<ClusterAdmin>, asked: (string | undefined)[] = []): Partial<CliWiring> => ({
+  const onCluster = (
+    admin: Partial<ClusterAdmin>,
+    asked: (string | undefined)[] = [],
+  ): Partial<CliWiring> => ({
     engineNotice: async () => ({ engine: "kubernetes", why: "there is a kubeconfig at /k" }),
     async clusterAdmin(namespace) {
       asked.push(namespace);

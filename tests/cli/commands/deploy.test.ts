@@ -685,7 +685,13 @@ function aPlanned(): PlannedDeployment {
   return {
     commit,
     plan: {
-      ...{ deployment: "my-project", namespace: "my-space", secretsGroup: "prod", release: 4, image: "python:3.11" },
+      ...{
+        deployment: "my-project",
+        namespace: "my-space",
+        secretsGroup: "prod",
+        release: 4,
+        image: "python:3.11",
+      },
       nodes: [
         planned(train, {
           environment: {

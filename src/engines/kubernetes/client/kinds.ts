@@ -38,6 +38,8 @@ export const kinds = {
   storageClass: of("storage.k8s.io/v1", "StorageClass", "storageclasses", false),
   gateway: of("gateway.networking.k8s.io/v1", "Gateway", "gateways"),
   httpRoute: of("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes"),
+  /** What Traefik takes the prefix from a request with. */
+  middleware: of("traefik.io/v1alpha1", "Middleware", "middlewares"),
   role: of("rbac.authorization.k8s.io/v1", "Role", "roles"),
   roleBinding: of("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings"),
   clusterRole: of("rbac.authorization.k8s.io/v1", "ClusterRole", "clusterroles", false),

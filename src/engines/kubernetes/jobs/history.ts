@@ -1,10 +1,10 @@
-import type { Job } from "../../../core/job-state.ts";
-import { finishedJobStatuses } from "../../../core/job-state.ts";
+import { finishedJobStatuses, type Job } from "../../../core/job-state.ts";
+import { finishedRunStatuses } from "../../../core/run-state.ts";
 import type { Engine } from "../../../ports/engine.ts";
 import type { Cluster } from "../client/cluster.ts";
 import type { ClusterStore } from "../records/records.ts";
 import { removeSlots } from "./cron-slot.ts";
-import { lookAtJobs } from "./job-evidence.ts";
+import { type Evidence, lookAtJobs } from "./job-evidence.ts";
 
 export interface HistoryParts {
   readonly cluster: Cluster;
@@ -23,9 +23,9 @@ const keptAsyncJobs = 100;
  * @param cronjob undefined for the jobs of `--async`
  */
 export async function pruneHistory(cronjob: string | undefined, parts: HistoryParts): Promise<void> {
-  const { cronjobs, jobs } = await lookAtJobs(parts);
-  const kept = cronjobs.find(({ name }) => name === cronjob);
-  const finished = jobs.filter((job) => job.cronjob === cronjob && finishedJobStatuses.has(job.status));
+  const evidence = await lookAtJobs(parts);
+  const kept = evidence.cronjobs.find(({ name }) => name === cronjob);
+  const finished = endedJobs(evidence).filter((job) => job.cronjob === cronjob);
   const beyond =
     cronjob === undefined ? finished.slice(keptAsyncJobs) : beyondLimit(kept?.historyLimit ?? 0, finished);
   await removeRuns(
@@ -33,6 +33,16 @@ export async function pruneHistory(cronjob: string | undefined, parts: HistoryPa
     parts,
   );
   if (cronjob !== undefined) await removeSlots(parts, cronjob, kept === undefined ? "all" : "old");
+}
+
+/** Those that have ended. The controller that asks has not, as the cluster sees it: its run counts for its job. */
+function endedJobs({ jobs, runs }: Evidence): readonly Pick<Job, "cronjob" | "status" | "runs">[] {
+  return jobs.flatMap((job) => {
+    if (finishedJobStatuses.has(job.status)) return [job];
+    const newest = runs.get(job.id)?.at(-1);
+    if (newest === undefined || !finishedRunStatuses.has(newest.status)) return [];
+    return [{ ...job, status: newest.status === "succeeded" ? "succeeded" : "failed" } as const];
+  });
 }
 
 /** Removes finished runs with all that is kept of them, but those of live releases. */
@@ -45,7 +55,7 @@ export async function removeRuns(
   await store.settled();
 }
 
-function beyondLimit(limit: number, newestFirst: readonly Job[]): readonly Job[] {
+function beyondLimit<T extends Pick<Job, "status">>(limit: number, newestFirst: readonly T[]): readonly T[] {
   const succeeded = newestFirst.filter(({ status }) => status === "succeeded");
   const others = newestFirst.filter(({ status }) => status !== "succeeded");
   return [...succeeded.slice(limit), ...others.slice(limit)];

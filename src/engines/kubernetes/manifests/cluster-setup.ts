@@ -1,5 +1,6 @@
 import type { Kind, KubernetesObject } from "../client/cluster.ts";
 import { kinds } from "../client/kinds.ts";
+import { groupOf } from "../client/paths.ts";
 import {
   annotations,
   labels,
@@ -8,7 +9,6 @@ import {
   workflowAccount,
   workflowRoleBinding,
 } from "../vocabulary.ts";
-import { middlewareKind } from "./route.ts";
 
 export interface ClusterSetup {
   /** Everything is done inside this namespace, which is there already: no right goes beyond it. */
@@ -100,15 +100,11 @@ const rulesInNamespace: readonly Rule[] = [
   rule("networking.k8s.io", ["ingresses"], keep),
   rule("gateway.networking.k8s.io", ["httproutes"], keep),
   rule("gateway.networking.k8s.io", ["gateways"], look),
-  rule(groupOf(middlewareKind), [middlewareKind.plural], keep),
+  rule(groupOf(kinds.middleware), [kinds.middleware.plural], keep),
 ];
 
 function rule(group: string, resources: readonly string[], verbs: readonly string[]): Rule {
   return { apiGroups: [group], resources, verbs };
-}
-
-function groupOf({ apiVersion }: Kind): string {
-  return apiVersion.includes("/") ? (apiVersion.split("/")[0] ?? "") : "";
 }
 
 function namespaceObject(name: string, about: Readonly<Record<string, string>>): KubernetesObject {

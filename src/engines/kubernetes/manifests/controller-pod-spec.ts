@@ -21,7 +21,7 @@ export interface ControllerContext {
 }
 
 /** The controller's variable with its settings, as JSON: those of whoever made the job. */
-export const settingsVariable = "BODYWORK_SETTINGS";
+const settingsVariable = "BODYWORK_SETTINGS";
 
 /** The spec of a Job whose pod deploys as somebody would at a terminal. */
 export function controllerJobSpec(

@@ -10,6 +10,7 @@ import {
   type PodStorage,
   podPaths,
   specificationVariable,
+  storageKeyVariables,
 } from "../pod/pod-contract.ts";
 import { containerName, stageAccount } from "../vocabulary.ts";
 import { mergePodSpec, type PodSpec } from "./merge-pod-spec.ts";
@@ -112,15 +113,10 @@ function environment(
   context: PodContext,
   variables: Readonly<Record<string, string>>,
 ): readonly PodSpec[] {
-  const specification = podSpecification(task, context);
-  const plain = (values: Readonly<Record<string, string>>): readonly (readonly [string, PodSpec])[] =>
-    Object.entries(values).map(([name, value]) => [name, { value: literal(value) }]);
-  const secret = (name: string, key: string): PodSpec => ({ valueFrom: { secretKeyRef: { name, key } } });
   const byName = new Map<string, PodSpec>([
     ...plain({ PYTHONUNBUFFERED: "1", ...context.settings.variables }),
-    ...storageKeys(specification, context).map(({ key, name }) => [key, secret(name, key)] as const),
     ...Object.entries(task.secrets ?? {}).map(
-      ([variable, { name, key }]) => [variable, secret(secretCopyName(name), key)] as const,
+      ([variable, { name, key }]) => [variable, secretKey(secretCopyName(name), key)] as const,
     ),
     ...plain({
       ...task.variables,
@@ -130,10 +126,26 @@ function environment(
       BODYWORK_STAGE: task.stage.name,
       ...places(task),
       ...variables,
-      [specificationVariable]: JSON.stringify(specification),
     }),
+    ...storageKeys(task, context),
   ]);
+  // Only what is a secret in the end: an ordinary value of the same name may be in the log.
+  const secretVariables = [...byName].filter(([, from]) => "valueFrom" in from).map(([name]) => name);
+  const specification = podSpecification(task, context, secretVariables);
+  for (const [name, from] of plain({ [specificationVariable]: JSON.stringify(specification) })) {
+    byName.set(name, from);
+  }
   return [...byName].map(([name, from]) => ({ name, ...from }));
+}
+
+type Variable = readonly [name: string, from: PodSpec];
+
+function plain(values: Readonly<Record<string, string>>): readonly Variable[] {
+  return Object.entries(values).map(([name, value]) => [name, { value: literal(value) }]);
+}
+
+function secretKey(name: string, key: string): PodSpec {
+  return { valueFrom: { secretKeyRef: { name, key } } };
 }
 
 /** Where the stage's outputs are to be put and its inputs are, in the checkout. */
@@ -145,7 +157,11 @@ function places({ stage, inputs }: TaskBase & { readonly stage: Stage }): Record
   ]);
 }
 
-function podSpecification(task: BatchTask | ServiceTask, context: PodContext): PodSpecification {
+function podSpecification(
+  task: BatchTask | ServiceTask,
+  context: PodContext,
+  secretVariables: readonly string[],
+): PodSpecification {
   const { stage, commit } = task;
   return {
     stage: stage.name,
@@ -167,6 +183,7 @@ function podSpecification(task: BatchTask | ServiceTask, context: PodContext): P
     storage: neededStorage(task, context),
     storedSources: context.sources.kind === "stored" ? context.sources.key : undefined,
     cacheIsShared: context.settings.environment_cache !== "none",
+    secretVariables,
   };
 }
 
@@ -184,14 +201,12 @@ function neededStorage(
 }
 
 /** The bucket's keys, in the copy of their secret that bears its whole name: the pipeline's own secrets are not in its way. */
-function storageKeys(
-  { storage }: PodSpecification,
-  { settings }: PodContext,
-): readonly { readonly key: string; readonly name: string }[] {
-  if (storage?.kind !== "s3" || settings.storage === undefined || !("s3" in settings.storage)) return [];
-  const [group = "", secret = ""] = settings.storage.s3.secret.split("/");
+function storageKeys(task: BatchTask | ServiceTask, context: PodContext): readonly Variable[] {
+  const { storage } = context.settings;
+  if (neededStorage(task, context)?.kind !== "s3" || storage === undefined || !("s3" in storage)) return [];
+  const [group = "", secret = ""] = storage.s3.secret.split("/");
   const name = secretObjectName(group, secret);
-  return ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"].map((key) => ({ key, name }));
+  return Object.entries(storageKeyVariables).map(([key, variable]) => [variable, secretKey(name, key)]);
 }
 
 /** Requests as in the original (megabytes); limits only where they are asked for (mebibytes). */

@@ -6,16 +6,8 @@ import { objectName, serviceName } from "./names.ts";
 import type { Routing, RoutingFacts } from "./pod-context.ts";
 import { stageLabels, stageNamespace } from "./stage-labels.ts";
 
-/** What Traefik takes the prefix from a request with. */
-export const middlewareKind: Kind = {
-  apiVersion: "traefik.io/v1alpha1",
-  kind: "Middleware",
-  plural: "middlewares",
-  namespaced: true,
-};
-
 /** What a route may consist of. Of those that the cluster serves, whatever a service does not need must go. */
-export const routeKinds: readonly Kind[] = [kinds.httpRoute, kinds.ingress, middlewareKind];
+export const routeKinds: readonly Kind[] = [kinds.httpRoute, kinds.ingress, kinds.middleware];
 
 /**
  * How services are to be reached: as the settings say. `auto`: by the Gateway or the class that they name, else by the
@@ -183,8 +175,8 @@ function traefikIngress(task: ServiceTask, ingressClass: string): KubernetesObje
 
 function traefikMiddleware(task: ServiceTask): KubernetesObject {
   return {
-    apiVersion: middlewareKind.apiVersion,
-    kind: middlewareKind.kind,
+    apiVersion: kinds.middleware.apiVersion,
+    kind: kinds.middleware.kind,
     metadata: metadata(task),
     spec: { stripPrefix: { prefixes: [routePath(task)] } },
   };

@@ -9,7 +9,7 @@ import type { StageOutput } from "../../../core/run-state.ts";
 export const podPaths = {
   /** Parts of the commit's archive: `part-000`, `part-001`, …; read-only. */
   sources: "/bodywork/sources",
-  /** start.sh and run_stage.py; read-only. */
+  /** start.sh, run_stage.py and what that uses; read-only. */
   program: "/bodywork/program",
   /** An emptyDir: the checkout is made in `bodywork_project` below it. */
   work: "/bodywork/work",
@@ -51,14 +51,25 @@ export interface PodSpecification {
   /** Key of the commit's archive in the storage; undefined when it is in `podPaths.sources`. */
   readonly storedSources: string | undefined;
   readonly cacheIsShared: boolean;
+  /** Names of the container's variables whose values are masked in all that it prints and reports. */
+  readonly secretVariables: readonly string[];
 }
+
+/**
+ * The container's variables that hold a bucket's keys, by the keys of the Secret that they come from. The stage itself
+ * does not see them, so that it can have `AWS_…` variables of its own.
+ */
+export const storageKeyVariables = {
+  AWS_ACCESS_KEY_ID: "BODYWORK_STORAGE_ACCESS_KEY_ID",
+  AWS_SECRET_ACCESS_KEY: "BODYWORK_STORAGE_SECRET_ACCESS_KEY",
+} as const;
 
 export type PodStorage =
   | { readonly kind: "claim" }
   | {
       readonly kind: "s3";
       readonly bucket: string;
-      /** `https://s3.us-east-1.amazonaws.com`. Credentials are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. */
+      /** `https://s3.us-east-1.amazonaws.com`. The keys are in `storageKeyVariables`. */
       readonly endpoint: string;
       readonly region: string;
       readonly prefix: string;

@@ -38,6 +38,7 @@ function programFiles(): Readonly<Record<string, string>> {
   files ??= {
     "start.sh": readFileSync(new URL("./start.sh", import.meta.url), "utf8"),
     "run_stage.py": readFileSync(new URL("./run_stage.py", import.meta.url), "utf8"),
+    "mask_log.py": readFileSync(new URL("../../local/mask_log.py", import.meta.url), "utf8"),
     "run_notebook.py": readFileSync(new URL("../../local/run_notebook.py", import.meta.url), "utf8"),
   };
   return files;

@@ -13,11 +13,13 @@ src/artifacts): digests, reasons and the lines of the log are the same there.
 
 import configparser
 import errno
+import fcntl
 import glob
 import gzip
 import hashlib
 import hmac
 import http.client
+import importlib
 import io
 import json
 import os
@@ -25,6 +27,7 @@ import platform
 import posixpath
 import re
 import secrets
+import select
 import shutil
 import signal
 import site
@@ -35,6 +38,7 @@ import sys
 import sysconfig
 import tarfile
 import tempfile
+import termios
 import threading
 import time
 import traceback
@@ -66,8 +70,11 @@ def main():
     place = Place(os.environ)
     specification = json.loads(os.environ["BODYWORK_STAGE_SPECIFICATION"])
     progress = Progress()
+    output = Output()
     try:
-        report = run_stage(specification, place, progress, signals)
+        instead = prefer_wanted_python(specification.get("python"))
+        output.mask(specification["secretVariables"], place.program)
+        report = run_stage(specification, place, progress, signals, instead)
         signals.ignore()
     except Failed as failure:
         signals.ignore()
@@ -79,13 +86,16 @@ def main():
         log("ERROR", "Stage %s failed - %r" % (specification["stage"], error))
         reason = "%s: %s" % (type(error).__name__, error)
         report = dict(progress.facts, status="failed", reason=reason, phase=progress.phase)
+    if "reason" in report:
+        # All else is what we have counted and named ourselves: a short secret may be in a digest by chance.
+        report["reason"] = output.masked(report["reason"])
     write_report(place.termination_log, report)
+    output.end()
     return 0 if report["status"] == "succeeded" else 1
 
 
-def run_stage(specification, place, progress, signals):
+def run_stage(specification, place, progress, signals, instead):
     stage = specification["stage"]
-    instead = prefer_wanted_python(specification.get("python"))
     origin = "%s from %s branch of repo at %s" % (
         stage,
         specification.get("branch") or "",
@@ -195,6 +205,117 @@ def report_text(report):
 def redact(text):
     """Without user names and passwords in web addresses."""
     return re.sub(r"(https?://)[^\s/'\"]*@", r"\1****@", text, flags=re.I)
+
+
+# ---- What is printed
+
+
+class Output:
+    """
+    What this container prints. For a stage with secrets all of it, ours and the installers' too, goes through a
+    pipe to a thread that puts *** in their place, as the local engine does (mask_log.py). It is a thread for
+    everything else in the container is ended with the stage, and may be ended by it.
+    """
+
+    # Bytes that are read at once.
+    chunk = 1 << 16
+
+    def __init__(self):
+        self.masker = None
+        self.thread = None
+
+    def mask(self, names, program):
+        """From now on; the values are in these variables. Without any, nothing is changed."""
+        if not names:
+            return
+        mask_log = import_beside("mask_log", program)
+        forms = mask_log.forms_of(os.environb.get(os.fsencode(name), b"") for name in names)
+        if not forms:
+            return
+        self.masker = lambda: mask_log.Masker(forms)
+        # No signal comes in between, and none is ever for the thread.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, set(signal.Signals))
+        try:
+            self.log = os.dup(1)
+            self.error_log = os.dup(2)
+            self.source, entry = os.pipe()
+            self.over, self.ending = os.pipe()
+            self.thread = threading.Thread(target=self.relay, daemon=True)
+            self.thread.start()
+            os.dup2(entry, 1)
+            os.dup2(entry, 2)
+            os.close(entry)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def masked(self, text):
+        if self.masker is None:
+            return text
+        masker = self.masker()
+        masked = masker.feed(text.encode("utf-8", "surrogatepass")) + masker.end()
+        return masked.decode("utf-8", "replace")
+
+    def end(self):
+        """All that was printed until now is in the log. Nobody who still has the pipe is waited for."""
+        if self.thread is None:
+            return
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.dup2(self.log, 1)
+        os.dup2(self.error_log, 2)
+        os.close(self.ending)
+        self.thread.join()
+
+    def relay(self):
+        masker = self.masker()
+        is_lost = False
+        for data in self.pieces():
+            # Whatever happens, what comes is read: the stage would wait for ever.
+            try:
+                self.write(b"" if is_lost else masker.feed(data))
+            except Exception:
+                is_lost = True
+                self.write(b"\n[bodywork: the log ends here: the secrets in it cannot be masked]\n")
+        if not is_lost:
+            self.write(masker.end())
+
+    def pieces(self):
+        """What is written to the pipe, until nobody can any more, or up to what is in it when all is over."""
+        events = select.poll()
+        events.register(self.source, select.POLLIN)
+        events.register(self.over, select.POLLIN)
+        left = None
+        while left != 0:
+            if left is None and self.over in dict(events.poll()):
+                left = bytes_in_pipe(self.source)
+                continue
+            data = os.read(self.source, self.chunk if left is None else min(self.chunk, left))
+            if not data:
+                return
+            left = None if left is None else left - len(data)
+            yield data
+
+    def write(self, data):
+        try:
+            while data:
+                data = data[os.write(self.log, data) :]
+        except OSError:
+            pass  # Nobody has the log any more; the stage is not stopped by that.
+
+
+def import_beside(name, folder):
+    """A module of ours: this Python looks in no folder but its own."""
+    kept, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    sys.path.insert(0, folder)
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.remove(folder)
+        sys.dont_write_bytecode = kept
+
+
+def bytes_in_pipe(descriptor):
+    return int.from_bytes(fcntl.ioctl(descriptor, termios.FIONREAD, b"\0\0\0\0"), sys.byteorder)
 
 
 # ---- Signals and processes
@@ -1782,12 +1903,16 @@ class Bucket:
         )
         self.is_encrypted = endpoint.scheme == "https"
         self.place = "bucket %s at %s" % (storage["bucket"], self.base)
-        self.identity = credential("ACCESS_KEY_ID")
-        self.secret = credential("SECRET_ACCESS_KEY")
-        self.token = credential("SESSION_TOKEN")
+        # The storage's own, or those that the container has anyway; never a mixture.
+        has_own = os.environ.get("BODYWORK_STORAGE_ACCESS_KEY_ID")
+        prefix = "BODYWORK_STORAGE_" if has_own else "AWS_"
+        self.identity = os.environ.get(prefix + "ACCESS_KEY_ID")
+        self.secret = os.environ.get(prefix + "SECRET_ACCESS_KEY")
+        self.token = os.environ.get(prefix + "SESSION_TOKEN")
         if not self.identity or not self.secret:
             raise Failed(
-                "cannot use the %s: the pod has no AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY" % self.place
+                "cannot use the %s: the pod has no %sACCESS_KEY_ID and %sSECRET_ACCESS_KEY"
+                % (self.place, prefix, prefix)
             )
         self.context = ssl.create_default_context(cafile=os.environ.get("AWS_CA_BUNDLE") or None)
 
@@ -1903,10 +2028,6 @@ class Bucket:
             headers["Content-Type"] = "application/octet-stream"
         url = self.base + path + ("?" + parameters if parameters else "")
         return urllib.request.Request(url, data=data, headers=headers, method=method)
-
-
-def credential(name):
-    return os.environ.get("BODYWORK_STORAGE_" + name) or os.environ.get("AWS_" + name)
 
 
 class Slice:

@@ -223,7 +223,7 @@ function recordName(kind: RecordContent["kind"], ...what: readonly string[]): st
  * Of a pipeline's own things, with the run's job; a label's value is short and legal, the content has the
  * true one.
  */
-export const jobLabel = "bodywork.io/job";
+const jobLabel = "bodywork.io/job";
 
 export function labelsOf(content: RecordContent): Record<string, string> {
   const own = ((): Record<string, string | undefined> => {

@@ -25,5 +25,3 @@ export interface ClusterStore extends RunStore {
   /** All that was saved up to now is in the cluster. Fails: as the write that could not be done. */
   settled(): Promise<void>;
 }
-
-export type { Leases } from "../../../ports/leases.ts";

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 
+import { ClusterError } from "../../../../src/engines/kubernetes/client/cluster.ts";
 import { kinds } from "../../../../src/engines/kubernetes/client/kinds.ts";
 import { removeSlots, slotIsTaken } from "../../../../src/engines/kubernetes/jobs/cron-slot.ts";
 import { managementNamespace as namespace } from "../../../../src/engines/kubernetes/vocabulary.ts";
@@ -26,6 +27,33 @@ describe("the history of a cronjob", () => {
     ]);
     expect(removed.toSorted()).toEqual(["run-01", "run-02"]);
     expect(await jobs({})).toHaveLength(5);
+  });
+
+  test("counts the job whose controller asks, which the cluster still sees at work", async () => {
+    const { createCronjob, pruneHistory, jobs, ran, putJob } = room();
+    await createCronjob(spec({ historyLimit: 1 }));
+    ran("nightly-29900001", "run-01");
+    putJob("nightly-29900002", {
+      cronjob: { name: "nightly", due: "2026-11-25T03:15:00Z" },
+      status: { active: 1 },
+    });
+    ran("nightly-29900002", "run-02");
+    await pruneHistory("nightly");
+    expect((await jobs({ cronjob: "nightly" })).flatMap(({ runs }) => runs)).toEqual(["run-02"]);
+  });
+
+  test("that can't be looked through now fails no controller, and goes on after the next job", async () => {
+    const { createCronjob, pruneHistory, jobs, ran, cluster } = room();
+    await createCronjob(spec({ historyLimit: 0 }));
+    ran("nightly-29900001", "run-01");
+    cluster.before = () => {
+      throw new ClusterError("unreachable", "gone");
+    };
+    await pruneHistory("nightly");
+    cluster.before = undefined;
+    expect(await jobs({})).toHaveLength(1);
+    await pruneHistory("nightly");
+    expect(await jobs({})).toEqual([]);
   });
 
   test("goes with all runs when the cronjob is gone", async () => {

@@ -1,8 +1,7 @@
-import { parseSettings } from "../../../../src/core/settings.ts";
 import { describe, expect, test } from "vitest";
-
 import type { CronjobSpec } from "../../../../src/core/job-state.ts";
 import type { DeployRequest } from "../../../../src/core/run-state.ts";
+import { parseSettings } from "../../../../src/core/settings.ts";
 import type { KubernetesObject } from "../../../../src/engines/kubernetes/client/cluster.ts";
 import { at, listAt } from "../../../../src/engines/kubernetes/client/objects.ts";
 import {
