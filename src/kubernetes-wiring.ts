@@ -218,12 +218,21 @@ export async function createClusterTool(wiring: KubernetesWiring): Promise<Clust
         await engine.load();
         return actions.deleteService(deployment, service);
       },
-      createJob: jobs.createJob,
+      async createJob(...args) {
+        await makeReady(cluster, settings);
+        return jobs.createJob(...args);
+      },
       deleteJob: jobs.deleteJob,
-      createCronjob: jobs.createCronjob,
+      async createCronjob(...args) {
+        await makeReady(cluster, settings);
+        return jobs.createCronjob(...args);
+      },
       updateCronjob: jobs.updateCronjob,
       deleteCronjob: jobs.deleteCronjob,
-      createSecret: secrets.createSecret,
+      async createSecret(...args) {
+        await makeReady(cluster, settings);
+        return secrets.createSecret(...args);
+      },
       updateSecret: secrets.updateSecret,
       deleteSecret: secrets.deleteSecret,
       deleteSecretGroup: secrets.deleteSecretGroup,

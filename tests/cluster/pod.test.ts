@@ -18,6 +18,8 @@ import type { Files } from "../support/git-project.ts";
 interface StagePod {
   readonly stages: readonly Partial<PodSpecification>[];
   readonly memory?: string;
+  /** Variables that all of them have from a Secret. */
+  readonly secrets?: Readonly<Record<string, string>>;
 }
 
 interface ContainerState {
@@ -32,7 +34,13 @@ describe.skipIf(cluster === undefined)("the program in a pod", () => {
   async function start(namespace: string, name: string, files: Files, pod: StagePod): Promise<void> {
     const parts =
       sourceSecrets({ namespace, commit: "12".repeat(20), archive: await archiveOf(files) }) ?? [];
-    const items = [programObject(namespace), ...parts, stagePod(namespace, name, parts, pod)];
+    const secret = {
+      apiVersion: "v1",
+      kind: "Secret",
+      metadata: { name, namespace },
+      stringData: pod.secrets ?? {},
+    };
+    const items = [programObject(namespace), secret, ...parts, stagePod(namespace, name, parts, pod)];
     const list = { apiVersion: "v1", kind: "List", items };
     await kubectlWithInput(JSON.stringify(list), "apply", "--server-side", "--filename", "-");
   }
@@ -117,6 +125,46 @@ subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
     );
   }, 240_000);
 
+  test("shows no secret in the log or the last message, however the stage and what it leaves behind print it", async () => {
+    const namespace = await newNamespace("pod-room");
+    const secrets = {
+      TOKEN: "hunter2-hunter3/+&?x",
+      KEY: "-----BEGIN KEY-----\nMIIEvQIBADANBgkqh\nkiG9w0BAQEFAASCB\n-----END KEY-----\n",
+    };
+    const files = {
+      "main.py": `
+import base64, os, subprocess, sys, time
+token, key = os.environ["TOKEN"], os.environ["KEY"]
+print("plain", token, base64.b64encode(token.encode()).decode())
+print("error", token, file=sys.stderr)
+for at in range(1, len(key)):
+    os.write(1, key[:at].encode())
+    os.write(2, key[at:].encode())
+code = "import os\\nwhile True: os.write(1, os.environb[b'TOKEN'] + b'\\\\n')"
+subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
+time.sleep(0.5)
+print("the end")
+`,
+    };
+    const failing = { requirements: ["./hunter2-hunter3/+&?x"] };
+    const secretVariables = ["TOKEN", "KEY"];
+    await start(namespace, "masked", files, { secrets, stages: [{ secretVariables }] });
+    await start(namespace, "control", files, { secrets, stages: [{}] });
+    await start(namespace, "told", files, { secrets, stages: [{ ...failing, secretVariables }] });
+    await start(namespace, "told-control", files, { secrets, stages: [failing] });
+
+    const masked = await ended(namespace, "masked");
+    const values = /hunter|aHVudGVy|MIIE|kiG9/;
+    expect(masked.log).not.toMatch(values);
+    expect(masked.log).toMatch(/\nplain \*\*\* \*\*\*=*\nerror \*\*\*\n/);
+    expect(masked.log).toMatch(/Successfully ran stage = .*\n$/);
+    expect(masked).toMatchObject({ exitCode: 0, report: { status: "succeeded" } });
+    const control = await ended(namespace, "control");
+    for (const value of values.source.split("|")) expect(control.log).toContain(value);
+    expect((await ended(namespace, "told")).report.reason).toMatch(/^(?!.*hunter).*\*\*\*/);
+    expect((await ended(namespace, "told-control")).report.reason).toContain("hunter2");
+  }, 240_000);
+
   test("lets a service that is told to end do so in good order, well before its time is up", async () => {
     const namespace = await newNamespace("pod-room");
     const serve = `
@@ -145,7 +193,7 @@ function stagePod(
   namespace: string,
   name: string,
   parts: readonly KubernetesObject[],
-  { stages, memory }: StagePod,
+  { stages, memory, secrets = {} }: StagePod,
 ): KubernetesObject {
   const volumes = {
     sources: {
@@ -169,7 +217,10 @@ function stagePod(
     imagePullPolicy: "IfNotPresent",
     command: ["/bin/sh", `${podPaths.program}/start.sh`],
     args: ["https://example.com/shop.git", "train", "--branch=main"],
-    env: [{ name: specificationVariable, value: JSON.stringify(aSpecification(specification)) }],
+    env: [
+      ...Object.keys(secrets).map((key) => ({ name: key, valueFrom: { secretKeyRef: { name, key } } })),
+      { name: specificationVariable, value: JSON.stringify(aSpecification(specification)) },
+    ],
     resources: memory === undefined ? {} : { limits: { memory } },
     volumeMounts: Object.entries(podPaths).map(([volume, mountPath]) => ({
       name: volume,

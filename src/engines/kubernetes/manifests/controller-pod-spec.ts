@@ -49,6 +49,8 @@ function podSpec(
   const { image } = context.settings;
   return {
     restartPolicy: "Never",
+    // A run that is cancelled puts back what it changed, which takes as long as services take to start.
+    terminationGracePeriodSeconds: 600,
     serviceAccountName: workflowAccount,
     securityContext: { runAsNonRoot: true, seccompProfile: { type: "RuntimeDefault" } },
     containers: [

@@ -212,9 +212,9 @@ def redact(text):
 
 class Output:
     """
-    What this container prints. For a stage with secrets all of it, ours and the installers' too, goes through a
-    pipe to a thread that puts *** in their place, as the local engine does (mask_log.py). It is a thread for
-    everything else in the container is ended with the stage, and may be ended by it.
+    What this container prints. For a stage with secrets all of it, ours and the installers' too, goes
+    through a pipe to a thread that puts *** in their place, as the local engine does (mask_log.py). It is a
+    thread because any other process may be ended by the stage, and is ended with it.
     """
 
     # Bytes that are read at once.
@@ -329,6 +329,7 @@ class Signals:
     def __init__(self):
         self.group = None
         self.received = None
+        self.is_starting = False
         self.is_over = False
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
             signal.signal(number, self.receive)
@@ -340,8 +341,15 @@ class Signals:
         self.received = self.received or number
         if self.group is not None:
             signal_group(self.group, number)
-        elif is_first and not self.is_over:
+        elif is_first and not self.is_over and not self.is_starting:
             raise Failed(signal_name(number))
+
+    def start(self, group):
+        """The stage runs, and gets what was received while it was being started."""
+        self.is_starting = False
+        self.group = group
+        if self.received is not None:
+            signal_group(group, self.received)
 
     def ignore(self):
         """All is done but to say what came of it."""
@@ -383,9 +391,11 @@ class Ended:
 def run_program(command, folder, variables, limit, signals):
     """Runs the stage's program in a process group of its own and waits until all of the group has ended."""
     kills_before = out_of_memory_kills()
+    signals.is_starting = True
     process = subprocess.Popen(
         command, cwd=folder, env=variables, stdin=subprocess.DEVNULL, start_new_session=True
     )
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, AWAITED)
     group = process.pid
     timed_out = []
 
@@ -398,10 +408,11 @@ def run_program(command, folder, variables, limit, signals):
             signal_group(group, signal.SIGKILL)
 
     signal.signal(signal.SIGALRM, out_of_time)
-    signals.group = group
+    signals.start(group)
     if limit:
         signal.setitimer(signal.ITIMER_REAL, limit)
     status = wait_for(group)
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
     process.returncode = 0
     if timed_out or signals.received is not None:
         end_group(group)
@@ -413,12 +424,25 @@ def run_program(command, folder, variables, limit, signals):
     return Ended(status, bool(timed_out), out_of_memory_kills() > kills_before)
 
 
+# All that something is done about while the stage runs.
+AWAITED = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2}
+AWAITED |= {signal.SIGALRM, signal.SIGCHLD}
+
+
 def wait_for(wanted):
-    """The exit status of the process; others that end meanwhile are waited for as well."""
+    """
+    The exit status of the process; others that end meanwhile are waited for as well. AWAITED signals are held
+    back by the caller, for one that came right before `waitpid` would be noticed only after that.
+    """
     while True:
-        pid, status = os.waitpid(-1, 0)
+        pid, status = os.waitpid(-1, os.WNOHANG)
         if pid == wanted:
             return status
+        if pid == 0:
+            number = signal.sigwait(AWAITED)
+            handler = signal.getsignal(number)
+            if callable(handler):
+                handler(number, None)
 
 
 def end_group(group):
@@ -1417,6 +1441,8 @@ def run_installer(tool, command, env, folder, specs):
         code = process.wait()
     finally:
         timer.cancel()
+        # Where there are no other threads, every signal is for this one.
+        timer.join()
         signal_group(process.pid, signal.SIGKILL)
     if code == 0:
         return

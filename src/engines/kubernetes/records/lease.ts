@@ -76,7 +76,8 @@ export function createLeases(parts: LeaseParts): ClusterLeases {
         signal.throwIfAborted();
         const lease = await read(of);
         const state = stateOf(lease);
-        if (state.kind === "held") {
+        // The same run has one controller at a time by itself (a Job has one pod): the one before is gone.
+        if (state.kind === "held" && state.holder !== holder) {
           if (state.holder !== told) onWait(state.holder);
           told = state.holder;
           await sleep(leaseRetry, signal);

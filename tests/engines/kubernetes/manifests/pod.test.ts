@@ -74,6 +74,18 @@ describe("the variables of a stage", () => {
     });
   });
 
+  test("that hold secrets are named for the masking, and none that another value has taken", () => {
+    const secret = { group: "dev", name: "login", version: 1 };
+    const secrets = { TOKEN: { ...secret, key: "TOKEN" }, GIT_COMMIT_HASH: { ...secret, key: "HASH" } };
+    const pod = podOf(
+      {},
+      { secrets },
+      { settings: settings({ variables: { TOKEN: "of-all", PLAIN: "1" } }) },
+    );
+    expect(specificationOf(pod)).toMatchObject({ secretVariables: ["TOKEN"] });
+    expect(variablesOf(pod).GIT_COMMIT_HASH).toBe("1234567");
+  });
+
   test("of the settings are for every stage; the stage's own secrets and the run's variables win", () => {
     const pod = podOf(
       {},
@@ -120,6 +132,7 @@ describe("the variables of a stage", () => {
       outputs: {},
       inputs: [],
       cacheIsShared: false,
+      secretVariables: [],
     });
   });
 
@@ -247,7 +260,7 @@ describe("the storage of outputs", () => {
     const pod = podOf({}, {}, { settings: claim });
     expect(volumesOf(pod)).not.toHaveProperty("storage");
     expect(specificationOf(pod)).not.toHaveProperty("storage");
-    expect(variablesOf(podOf({}, {}, { settings: s3 }))).not.toHaveProperty("AWS_ACCESS_KEY_ID");
+    expect(variablesOf(podOf({}, {}, { settings: s3 }))).not.toHaveProperty("BODYWORK_STORAGE_ACCESS_KEY_ID");
   });
 
   test("also holds a commit that is too large for Secrets", () => {
@@ -263,8 +276,25 @@ describe("the storage of outputs", () => {
       storage: { kind: "s3", bucket: "b", endpoint: "https://s3.eu-1.amazonaws.com", region: "eu-1" },
     });
     expect(variablesOf(pod)).toMatchObject({
-      AWS_ACCESS_KEY_ID: { secretKeyRef: { name: "ops-s3-keys", key: "AWS_ACCESS_KEY_ID" } },
-      AWS_SECRET_ACCESS_KEY: { secretKeyRef: { name: "ops-s3-keys", key: "AWS_SECRET_ACCESS_KEY" } },
+      BODYWORK_STORAGE_ACCESS_KEY_ID: { secretKeyRef: { name: "ops-s3-keys", key: "AWS_ACCESS_KEY_ID" } },
+      BODYWORK_STORAGE_SECRET_ACCESS_KEY: {
+        secretKeyRef: { name: "ops-s3-keys", key: "AWS_SECRET_ACCESS_KEY" },
+      },
+    });
+    expect(variablesOf(pod)).not.toHaveProperty("AWS_ACCESS_KEY_ID");
+    expect(specificationOf(pod)).toMatchObject({
+      secretVariables: ["BODYWORK_STORAGE_ACCESS_KEY_ID", "BODYWORK_STORAGE_SECRET_ACCESS_KEY"],
+    });
+  });
+
+  test("in a bucket leaves a stage the keys of its own for another one", () => {
+    const secrets = {
+      AWS_ACCESS_KEY_ID: { group: "dev", name: "own", version: 1, key: "AWS_ACCESS_KEY_ID" },
+    };
+    const pod = podOf({ outputs }, { secrets }, { settings: s3 });
+    expect(variablesOf(pod)).toMatchObject({
+      AWS_ACCESS_KEY_ID: { secretKeyRef: { name: "own", key: "AWS_ACCESS_KEY_ID" } },
+      BODYWORK_STORAGE_ACCESS_KEY_ID: { secretKeyRef: { name: "ops-s3-keys", key: "AWS_ACCESS_KEY_ID" } },
     });
   });
 });

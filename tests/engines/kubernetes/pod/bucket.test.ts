@@ -102,6 +102,10 @@ print(os.access("in/out/latest", os.X_OK), "AWS_SECRET_ACCESS_KEY" in os.environ
   const placed = await second.run({ specification: { inputs, storage }, variables: own });
   expect(placed.log).toContain("80000000 0 ['deep', 'latest', 'none'] deep/grüße.sh\nTrue False False\n");
   expect(placed.report).toMatchObject({ status: "succeeded" });
+  // Keys of the stage's own, for another account, are not mixed with the storage's.
+  const stranger = { AWS_ACCESS_KEY_ID: "other", AWS_SECRET_ACCESS_KEY: "other", AWS_SESSION_TOKEN: "other" };
+  const both = await second.run({ specification: { inputs, storage }, variables: { ...own, ...stranger } });
+  expect(both.report, both.log).toMatchObject({ status: "succeeded" });
   // It is there already.
   const again = await first.run({ specification: { outputs, storage }, variables: keysOf(moto) });
   expect(again.report?.outputs).toEqual(kept);

@@ -344,6 +344,32 @@ except stage["Failed"] as failure:
   expect(stdout + stderr).toContain("reason: out of memory (limit 100 MiB)\n");
 });
 
+test("a signal is not missed, however soon after the start of a stage it comes", async () => {
+  const pod = await makePod({});
+  const script = `
+import os, runpy, signal, subprocess, sys, threading
+stage = runpy.run_path(sys.argv[1], run_name="stage")
+popen = subprocess.Popen
+def tell():
+    # As from another process: not for this thread.
+    signal.pthread_sigmask(signal.SIG_BLOCK, set(signal.Signals))
+    os.kill(os.getpid(), signal.SIGTERM)
+delays = [round / 50_000 for round in range(300)]
+for delay in delays:
+    signals = stage["Signals"]()
+    def start(*args, **options):
+        threading.Timer(delay, tell).start()
+        return popen(*args, **options)
+    stage["subprocess"].Popen = start
+    ended = stage["run_program"](["sleep", "60"], "/", dict(os.environ), None, signals)
+    assert ended.signal == signals.received == signal.SIGTERM, vars(ended)
+print("ended", len(delays))
+`;
+  const args = ["-c", script, join(pod.top, "program/run_stage.py")];
+  const { stdout, stderr } = await runCommand("python3", args, { env: { PATH: await plainPath() } });
+  expect(stdout + stderr).toContain("ended 300\n");
+}, 30_000);
+
 /** Not so when it only waits to be taken note of, for in a test its parent is not the program. */
 function isAlive(pid: number): boolean {
   try {

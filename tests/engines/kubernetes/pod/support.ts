@@ -104,6 +104,7 @@ export function aSpecification(more: Partial<PodSpecification> = {}): PodSpecifi
     storage: undefined,
     storedSources: undefined,
     cacheIsShared: false,
+    secretVariables: [],
     ...more,
   };
 }

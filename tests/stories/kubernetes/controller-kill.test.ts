@@ -1,0 +1,118 @@
+/** The controller's pod is killed in the middle of a deployment: the next one goes on, and nothing is done twice. */
+
+import { setTimeout as sleep } from "node:timers/promises";
+import { describe, expect, test } from "vitest";
+import type { Job } from "../../../src/core/job-state.ts";
+import { cluster, type TestCluster } from "../../support/cluster.ts";
+import { makeProject } from "../../support/git-project.ts";
+import { answering, batch, projectFile, service } from "../../support/pipelines.ts";
+import { clusterTool, expectDone } from "./support/cluster-tool.ts";
+
+const management = "bodywork-deployment-jobs";
+
+/** What is in the cluster when the controller dies: arguments of `kubectl get` that then find something. */
+const moments: readonly (readonly [when: string, ...get: readonly string[]])[] = [
+  [
+    "the run is on record",
+    "secrets",
+    "-n",
+    management,
+    "-l",
+    "bodywork.io/record=run,bodywork.io/finished=false",
+  ],
+  ["the namespace is made", "serviceaccount", "bodywork-stage", "-n", "kill-story"],
+  ["the stage's Job is made", "jobs", "-n", "kill-story", "-l", "stage=train"],
+  [
+    "the stage runs",
+    "pods",
+    "-n",
+    "kill-story",
+    "-l",
+    "stage=train",
+    "--field-selector=status.phase=Running",
+  ],
+  [
+    "the outcome of the stage is on record",
+    "secrets",
+    "-n",
+    management,
+    "-l",
+    "bodywork.io/record=document,bodywork.io/namespace=kill-story",
+  ],
+  ["the service is rolled out", "deployments", "-n", "kill-story", "-l", "stage=serve"],
+  [
+    "the release is on record",
+    "secrets",
+    "-n",
+    management,
+    "-l",
+    "bodywork.io/record=deployment,bodywork.io/namespace=kill-story",
+  ],
+];
+
+describe.skipIf(cluster?.controllerImage === undefined)("a controller in the cluster is killed", () => {
+  const there = cluster as TestCluster;
+
+  test.each(moments)(
+    "when %s: the next one goes on with the same run, and each stage runs once",
+    async (_when, ...get) => {
+      const tool = await clusterTool(there, { namespaces: ["kill-story"] });
+      const files = {
+        "bodywork.yaml": projectFile({
+          name: "kill-story",
+          dag: "train >> serve",
+          stages: { train: batch(), serve: service(5000, { ingress: false }) },
+        }),
+        "train.py": "import time\ntime.sleep(3)\n",
+        "serve.py": answering("one"),
+      };
+      const url = tool.serve(await makeProject({ files }), "kill-story");
+      const name = `kill-${moments.findIndex(([, ...others]) => others.join() === get.join())}`;
+      const id = `async-workflow-${name}`;
+      await tool.run("delete", "deployment", "--async", name, "--yes");
+      await tool.run("delete", "deployment", "kill-story", "--yes");
+      expectDone(
+        await tool.run(
+          ...["create", "deployment", url, "--async", `--async-job-name=${name}`, "--retries=3", tool.image],
+        ),
+        `Created workflow-job=${id}`,
+      );
+
+      await until(
+        async () => (await there.kubectl("get", ...get, "--ignore-not-found", "-o", "name")) !== "",
+      );
+      // All but the first process, which reaps: it ends as its child did. No signal that could be handled is sent.
+      const pod = await there.kubectl("get", "pods", "-n", management, "-l", `job-name=${id}`, "-o", "name");
+      await there.kubectl("exec", "-n", management, pod.trim(), "--", "sh", "-c", "kill -9 -1");
+
+      await until(async () => (await jobOf(tool, id))?.status === "succeeded");
+      const job = await jobOf(tool, id);
+      expect(job?.runs).toHaveLength(1);
+      const events = await there.json<{ items: readonly { reason: string; message: string }[] }>(
+        ...["events", "-n", "kill-story", "--field-selector=involvedObject.kind=Job"],
+      );
+      const started = events.items.filter(({ reason }) => reason === "SuccessfulCreate");
+      expect(started.map(({ message }) => message.replace(/-[a-z0-9]{5}$/, ""))).toEqual([
+        "Created pod: train",
+      ]);
+      const { stdout } = await tool.run("get", "deployments", "kill-story", "--output", "json");
+      expect(JSON.parse(stdout)).toMatchObject([
+        { liveRelease: 1, services: [{ stage: "serve", state: "serving", readyReplicas: 1 }] },
+      ]);
+    },
+    300_000,
+  );
+});
+
+async function jobOf(tool: Awaited<ReturnType<typeof clusterTool>>, id: string): Promise<Job | undefined> {
+  const { stdout } = await tool.run("get", "deployments", "--async", "--output", "json");
+  return (JSON.parse(stdout) as readonly Job[]).find((job) => job.id === id);
+}
+
+async function until(isSo: () => Promise<boolean>): Promise<void> {
+  const end = Date.now() + 150_000;
+  while (!(await isSo())) {
+    if (Date.now() > end) throw new Error("it has not come so far in 150 s");
+    await sleep(50);
+  }
+}
