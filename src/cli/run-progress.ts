@@ -80,8 +80,9 @@ export function createRunProgress(
         }
         case "run": {
           if (finishedRunStatuses.has(event.status)) flushLogs();
+          const why = logsAreResult && event.reason !== undefined ? `: ${event.reason}` : "";
           const text =
-            event.status === "reverting" ? "putting back what the run changed" : `run ${event.status}`;
+            event.status === "reverting" ? "putting back what the run changed" : `run ${event.status}${why}`;
           progress(event.at, text);
           return;
         }

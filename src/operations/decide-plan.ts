@@ -2,7 +2,7 @@ import { Failure } from "../core/failure.ts";
 import { type Plan, planDeployment } from "../core/plan.ts";
 import type { Project } from "../core/project.ts";
 import { isSameRepository } from "../core/repository-address.ts";
-import type { DeployRequest, Run, RunCommit } from "../core/run-state.ts";
+import type { Deployment, DeployRequest, Run, RunCommit } from "../core/run-state.ts";
 import { findStageSecrets, type MissingKey, type StageSecrets } from "../core/stage-secrets.ts";
 import type { RunParts } from "./carry-out-run.ts";
 import { shortened } from "./read-deployment.ts";
@@ -48,16 +48,25 @@ export function groupOf({ pipeline }: Project, { group }: Pick<DeployRequest, "g
   return group ?? pipeline.secretsGroup ?? pipeline.name;
 }
 
-/** Two repositories must not deploy into one namespace: they would replace each other's services. */
+/**
+ * Two repositories must not deploy into one namespace: they would replace each other's services. In a cluster what is there
+ * counts, as in the original, and not the record: others may have deleted the namespace.
+ */
 function refuseForeignNamespace(
   project: Project,
   commit: RunCommit,
-  { store }: Pick<RunParts, "store">,
+  { store, engine }: Pick<RunParts, "store" | "engine">,
 ): void {
   const { namespace } = project.pipeline;
+  const isThere = ({ name }: Deployment): boolean =>
+    engine.kind === "local" ||
+    engine.services().some((service) => service.namespace === namespace && service.deployment === name);
   const foreign = store
     .deployments()
-    .find((other) => other.namespace === namespace && !isSameRepository(other.gitUrl, commit.url));
+    .find(
+      (other) =>
+        other.namespace === namespace && !isSameRepository(other.gitUrl, commit.url) && isThere(other),
+    );
   if (foreign === undefined) return;
   throw new Failure(
     "namespace-taken",
