@@ -79,7 +79,15 @@ export async function createClusterTool(wiring: KubernetesWiring): Promise<Clust
   });
   const store = withAdopted(records, engine.services);
   const identity = `${hostname()}-${process.pid}-${randomBytes(4).toString("hex")}`;
-  const leases = createLeases({ cluster: connected, clock, identity, namespace });
+  /** The run that an earlier pod of this job has left. */
+  let ownRun: string | undefined;
+  const leases = createLeases({
+    cluster: connected,
+    clock,
+    identity,
+    namespace,
+    isGone: (holder) => ownRun !== undefined && holder === `run ${ownRun}`,
+  });
   checkWith(leases.check);
   const lookAt = async (namespace: string): Promise<void> => {
     await Promise.all([
@@ -91,7 +99,10 @@ export async function createClusterTool(wiring: KubernetesWiring): Promise<Clust
   const turns = createLeasedTurns({
     leases,
     onTaken: lookAt,
-    onLost: (_namespace, why) => fence(why),
+    onLost(_namespace, why) {
+      fence(why);
+      void actions.cancelAll("another controller has taken over").catch(() => {});
+    },
     beforeRelease: records.settled,
   });
   const feed = createRunFeed(store, engine.logReader, clock.now);
@@ -108,6 +119,7 @@ export async function createClusterTool(wiring: KubernetesWiring): Promise<Clust
       clock,
       turns,
       lookAt,
+      recorded: records.settled,
       maxParallelRuns: 8,
       maxUnfinishedRuns: 1_000,
       maxParallelStages: wiring.settings.max_parallel_stages ?? parallelStages,
@@ -135,9 +147,9 @@ export async function createClusterTool(wiring: KubernetesWiring): Promise<Clust
   });
 
   return {
-    admin: (singleNamespace) => ({
+    admin: (singleNamespace = settings.single_namespace) => ({
       configure: ({ dryRun }) => configureCluster(cluster, { singleNamespace, dryRun }),
-      remove: (options) => removeCluster(cluster, options),
+      remove: (options) => removeCluster(cluster, { ...options, singleNamespace }),
     }),
     operations: {
       ...views,
@@ -192,11 +204,14 @@ export async function createClusterTool(wiring: KubernetesWiring): Promise<Clust
         await readForRun(request);
         // A job has one pod at a time: what an earlier one left is for this one to go on with.
         const own = records.unfinishedRuns().find(isMine);
+        ownRun = own?.id;
         const left = own === undefined ? await abandonedRuns(records, leases) : [];
         actions.resume((run) => {
           if (run.id === own?.id) return "go on";
           return left.some(({ id }) => id === run.id) ? "end" : "leave";
         });
+        // What they had changed is put back before anything new is decided.
+        if (left.length > 0) await actions.idle();
         const accepted =
           own === undefined ? await actions.deploy(ofJob(request), credentials) : { runId: own.id };
         for (const text of warnings) {

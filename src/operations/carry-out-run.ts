@@ -27,6 +27,8 @@ export interface RunParts {
   readonly access: RepositoryAccess;
   /** Reads what plans of a namespace are decided by, where others write the record too; a run's turn does so by itself. */
   readonly lookAt?: ((namespace: string) => Promise<void>) | undefined;
+  /** Waits until all that was saved is where it lasts; where a save is durable at once there is nothing to wait for. */
+  readonly recorded?: (() => Promise<void>) | undefined;
   /** Batch stages of one run that may run at once. */
   readonly maxParallelStages: number;
   /**
@@ -84,6 +86,7 @@ export async function carryOutRun(
     if (!isReleased(recorder.run, parts.store)) recordFailure(error, recorder);
   }
   if (isReleased(recorder.run, parts.store)) {
+    await parts.recorded?.();
     if (planned !== undefined) {
       await removeFormerServices(planned);
       await leaveIfEmpty(planned);

@@ -119,7 +119,7 @@ export function createRunActions(parts: RunActionParts, feed: RunFeed): RunActio
       for (const run of left) {
         const decided = decide(run);
         if (decided === "go on") startCarryingOut(run, { keep: false });
-        if (decided === "end") startCarryingOut(given(run, "its controller is gone"), { keep: false });
+        if (decided === "end") startCarryingOut(given(run, "its controller is gone"), { keep: false }, true);
       }
     },
     async cancelAll(why) {
@@ -132,8 +132,8 @@ export function createRunActions(parts: RunActionParts, feed: RunFeed): RunActio
     },
   };
 
-  function startCarryingOut(run: Run, access: RepositoryAccess): void {
-    const carried = carryOut(run, access).finally(() => carrying.delete(carried));
+  function startCarryingOut(run: Run, access: RepositoryAccess, withTurn = false): void {
+    const carried = carryOut(run, access, withTurn).finally(() => carrying.delete(carried));
     carrying.add(carried);
   }
 
@@ -159,9 +159,10 @@ export function createRunActions(parts: RunActionParts, feed: RunFeed): RunActio
   }
 
   /** Until the run is finished, or the store is closed and the next server goes on with it. */
-  async function carryOut(run: Run, access: RepositoryAccess): Promise<void> {
+  async function carryOut(run: Run, access: RepositoryAccess, withTurn: boolean): Promise<void> {
     const stop = new AbortController();
-    if (run.cancelRequested) stop.abort();
+    // Of what another controller has left is only known in a turn what became of it; a cancelled run waits for none.
+    if (run.cancelRequested && !(withTurn && run.namespace !== undefined)) stop.abort();
     const { promise: ended, resolve: end } = Promise.withResolvers<void>();
     const carried = { recorder: recordRun(run, store, feed, clock), stop, ended };
     let giveSlotBack: (() => void) | undefined;
@@ -226,6 +227,8 @@ export function createRunActions(parts: RunActionParts, feed: RunFeed): RunActio
 
   /** The run as it is on record, after a while; undefined when it is finished or there is no store any more. */
   async function leftAfter(error: unknown, recorder: RunRecorder): Promise<Run | undefined> {
+    // Another controller has it.
+    if (asFailure(error).code === "superseded") return undefined;
     recorder.tellText(
       "run",
       "server",

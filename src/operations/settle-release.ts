@@ -1,5 +1,6 @@
 import { asFailure, Failure } from "../core/failure.ts";
 import type { Plan } from "../core/plan.ts";
+import type { Stage } from "../core/project.ts";
 import type { Release, Run, ServiceTask } from "../core/run-state.ts";
 import type { SecretVersion } from "../core/secret-state.ts";
 import type { RunReader } from "../ports/run-store.ts";
@@ -105,9 +106,11 @@ export async function removeFormerServices({ plan, recorder, parts }: PlannedRun
   }
 }
 
-/** A pipeline without services leaves nothing that a namespace would be for. */
+/** A pipeline without services leaves nothing that a namespace would be for, unless it has made files, which are kept there. */
 export async function leaveIfEmpty({ plan, recorder, parts }: PlannedRun): Promise<void> {
-  if (plan.nodes.some(({ stage }) => stage.kind === "service")) return;
+  const isForSomething = (stage: Stage): boolean =>
+    stage.kind === "service" || Object.keys(stage.outputs).length > 0;
+  if (plan.nodes.some(({ stage }) => isForSomething(stage))) return;
   try {
     await parts.engine.leaveNamespace(plan.namespace, plan.deployment, { note: recorder.notice });
   } catch (error) {

@@ -56,7 +56,8 @@ test("a copy that the store had not finished when the server was killed goes wit
   mkdirSync(folder);
   const store = openStore(join(home, "store.db"));
   const copying = store.backup(join(folder, ".0123456789ab.backing-up"));
-  const half = readdirSync(folder);
+  // SQLite may have its journal beside it already.
+  const half = readdirSync(folder).filter((name) => !name.endsWith("-journal"));
   expect(half).toHaveLength(1);
   await copying;
   store.close();

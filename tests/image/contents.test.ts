@@ -28,7 +28,7 @@ test("the Dockerfile takes the Node that the list has, for both architectures, a
     const { package: name, sha256 } = contents.node[architecture];
     expect(dockerfile).toContain(`${architecture}) name=${name} digest=${sha256} ;;`);
   }
-  expect(dockerfile).toContain(`/$name-${version}.tgz"`);
+  expect(dockerfile).toContain(`npm pack "$name@${version}"`);
   expect(dockerfile).toContain("sha256sum -c -");
 });
 

@@ -5,13 +5,14 @@ import type { TaskObserver } from "../../ports/engine.ts";
 import { type Cluster, ClusterError, type Kind, type KubernetesObject } from "./client/cluster.ts";
 import { kinds } from "./client/kinds.ts";
 import { at, listAt, textAt } from "./client/objects.ts";
+import { kindOf } from "./client/paths.ts";
 import { clusterFailure } from "./client/to-failure.ts";
 import type { EngineRooms } from "./engine-parts.ts";
 import { namespaceObjects } from "./manifests/cluster-setup.ts";
 import { namespaceName } from "./manifests/names.ts";
 import { isCopy } from "./secrets/replicate.ts";
 import { untilNone, watchAll } from "./sight.ts";
-import { annotations, labels, managementNamespace, stageAccount } from "./vocabulary.ts";
+import { annotations, labels, managementNamespace, originalManagers, stageAccount } from "./vocabulary.ts";
 
 type Notes = Pick<TaskObserver, "note">;
 
@@ -173,12 +174,6 @@ async function createOnce(cluster: Cluster, object: KubernetesObject): Promise<v
   }
 }
 
-function kindOf({ apiVersion, kind }: KubernetesObject): Kind {
-  const found = Object.values(kinds).find((one) => one.apiVersion === apiVersion && one.kind === kind);
-  if (found === undefined) throw new Failure("internal", `There is no kind ${apiVersion} ${kind}.`);
-  return found;
-}
-
 /** Namespaces that no pipeline is the owner of, whatever it is called. */
 const everybodys: ReadonlySet<string> = new Set([
   "default",
@@ -194,11 +189,13 @@ async function whyKept(
   deployment: string,
   cluster: Cluster,
 ): Promise<string | undefined> {
-  const { name, annotations: notes = {} } = namespace.metadata;
+  const { name, annotations: notes = {}, managedFields = [] } = namespace.metadata;
   if (everybodys.has(name)) return "it is everybody's";
-  // The original leaves no mark on those that it makes, but gives them the pipeline's name.
-  const isOurs = notes[annotations.createdFor] !== undefined || name === sanitisedName(deployment);
-  if (!isOurs) return "it was there before Bodywork came";
+  // The original leaves no mark of its own on those that it makes, but gives them the pipeline's name.
+  const isOriginals =
+    name === sanitisedName(deployment) &&
+    managedFields.some(({ manager }) => originalManagers.includes(manager));
+  if (notes[annotations.createdFor] === undefined && !isOriginals) return "it was there before Bodywork came";
   for (const [kind, isOther] of contents) {
     if (!(await cluster.has(kind))) continue;
     const others = (await cluster.list(kind, { namespace: name })).filter(isOther);

@@ -25,6 +25,7 @@ import { findRouting } from "./routing.ts";
 import { type Sight, untilNone, watchAll } from "./sight.ts";
 import {
   applySnapshot,
+  deleteOurs,
   forgetSnapshot,
   placesOf,
   type Snapshot,
@@ -65,9 +66,7 @@ export async function removeService(service: ServiceName, rooms: EngineRooms): P
   if (task === undefined) await services.refresh(service);
   const found = task ?? services.current(service);
   if (found === undefined) return;
-  for (const [kind, place] of await placesOf(found, cluster)) {
-    await cluster.delete(kind, place, { foreground: kind === kinds.deployment });
-  }
+  for (const [kind, place] of await placesOf(found, cluster)) await deleteOurs(kind, place, cluster);
   await untilNone(cluster, kinds.pod, podsOfStage(found), clock);
   await untilNone(cluster, kinds.deployment, deploymentOf(found), clock);
   await services.refresh(service);
@@ -240,7 +239,7 @@ async function removeBudget(
   { disruptionBudget }: ServiceObjects,
   { cluster }: EngineRooms,
 ): Promise<void> {
-  if (disruptionBudget === undefined) await cluster.delete(kinds.disruptionBudget, placeOf(task));
+  if (disruptionBudget === undefined) await deleteOurs(kinds.disruptionBudget, placeOf(task), cluster);
 }
 
 /** False when somebody else has put another one in its place, which is theirs then. */
@@ -265,7 +264,7 @@ async function expose(
   for (const route of routes) await cluster.apply(route);
   for (const kind of routeKinds) {
     const isWanted = routes.some((route) => route.apiVersion === kind.apiVersion && route.kind === kind.kind);
-    if (!isWanted && (await cluster.has(kind))) await removeRoute(kind, task, rooms);
+    if (!isWanted && (await cluster.has(kind))) await deleteOurs(kind, placeOf(task), rooms.cluster);
   }
   if (!task.stage.ingress) return;
   if (routing.kind === "none") {
@@ -274,15 +273,6 @@ async function expose(
     const before = settings.url?.replace(/\/+$/, "") ?? "";
     observer.note("info", `Requests from outside reach stage = ${name} at ${before}${routePath(task)}`);
   }
-}
-
-async function removeRoute(
-  kind: (typeof routeKinds)[number],
-  task: ServiceTask,
-  { cluster }: EngineRooms,
-): Promise<void> {
-  const found = await cluster.get(kind, placeOf(task));
-  if (found?.metadata.labels?.[labels.app] === labels.appValue) await cluster.delete(kind, placeOf(task));
 }
 
 type Problem = Exclude<RollOutOutcome, { kind: "serving" }>;

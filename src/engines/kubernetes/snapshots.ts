@@ -6,6 +6,7 @@ import type { EngineRooms } from "./engine-parts.ts";
 import { objectName, serviceName } from "./manifests/names.ts";
 import { routeKinds } from "./manifests/route.ts";
 import { stageNamespace } from "./manifests/stage-labels.ts";
+import { labels } from "./vocabulary.ts";
 
 /**
  * What a service consisted of before a run changed it; a document of the record until the roll-out is over. Of what another
@@ -80,8 +81,16 @@ export async function applySnapshot(
         object.kind === kind.kind &&
         object.metadata.name === place.name,
     );
-    if (!wasThere) await cluster.delete(kind, place, { foreground: kind === kinds.deployment });
+    if (!wasThere) await deleteOurs(kind, place, cluster);
   }
+}
+
+/** Leaves alone what only has the name: it is somebody else's. */
+export async function deleteOurs(kind: Kind, place: Place, cluster: Cluster): Promise<void> {
+  const found = await cluster.get(kind, place);
+  if (found?.metadata.labels?.[labels.app] !== labels.appValue) return;
+  const { uid } = found.metadata;
+  await cluster.delete(kind, place, { foreground: kind === kinds.deployment, uid });
 }
 
 /** Where a service's objects are, routes first: requests stop before what answers them goes. */

@@ -135,11 +135,18 @@ describe("leaving a namespace", () => {
     expect(namespaces(rooms)).not.toContain("my-space");
   });
 
-  test("that the original has made for the pipeline deletes it", async () => {
-    const rooms = fakeRooms();
-    rooms.cluster.put(namespaceObject("my-space"));
-    await left(rooms, "my_space", "my_space");
-    expect(namespaces(rooms)).not.toContain("my-space");
+  test("that the original has made for the pipeline deletes it; one of the pipeline's name that somebody else has made stays", async () => {
+    for (const [manager, stays] of [
+      ["OpenAPI-Generator", false],
+      ["kubectl-create", true],
+    ] as const) {
+      const rooms = fakeRooms();
+      const { metadata, ...rest } = namespaceObject("my-space");
+      const managedFields = [{ manager, operation: "Update" as const }];
+      rooms.cluster.put({ ...rest, metadata: { ...metadata, managedFields } });
+      await left(rooms, "my_space", "my_space");
+      expect(namespaces(rooms).includes("my-space")).toBe(stays);
+    }
   });
 
   test.each([

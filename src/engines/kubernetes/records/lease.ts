@@ -18,6 +18,8 @@ export interface LeaseParts {
   readonly duration?: number;
   /** Milliseconds between two renewals; 10,000. */
   readonly renew?: number;
+  /** Whether a holder is known to be dead: its lease is taken at once. Nobody by default. */
+  readonly isGone?: (holder: string) => boolean;
 }
 
 /** How a namespace's lease is. */
@@ -62,7 +64,7 @@ interface Moment {
  */
 export function createLeases(parts: LeaseParts): ClusterLeases {
   const { cluster, clock, identity, namespace = managementNamespace } = parts;
-  const { duration = 30_000, renew = 10_000 } = parts;
+  const { duration = 30_000, renew = 10_000, isGone = () => false } = parts;
   const patience = duration - duration / 6;
   /** Since when, by our own clock, each lease is as it is. */
   const observations = new Map<string, { readonly state: string; readonly since: number }>();
@@ -76,8 +78,7 @@ export function createLeases(parts: LeaseParts): ClusterLeases {
         signal.throwIfAborted();
         const lease = await read(of);
         const state = stateOf(lease);
-        // The same run has one controller at a time by itself (a Job has one pod): the one before is gone.
-        if (state.kind === "held" && state.holder !== holder) {
+        if (state.kind === "held" && !isGone(state.holder)) {
           if (state.holder !== told) onWait(state.holder);
           told = state.holder;
           await sleep(leaseRetry, signal);

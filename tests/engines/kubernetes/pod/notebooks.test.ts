@@ -63,6 +63,7 @@ test.skipIf(!hasUv)(
         "pip",
         "install",
         "--quiet",
+        "--system-certs",
         "--python",
         join(image, "bin/python"),
         "nbclient",
