@@ -1,9 +1,7 @@
-import { cronjobName, cronjobNameProblem } from "../core/cron/cronjob-name.ts";
-import { parseSchedule } from "../core/cron/parse-schedule.ts";
-import { isTimezone, nearTimezone } from "../core/cron/time-zone.ts";
+import { cronjobName } from "../core/cron/cronjob-name.ts";
+import { type CronjobCheck, cronjobProblems, refuseCronjob } from "../core/cron/cronjob-problems.ts";
 import { asFailure, Failure } from "../core/failure.ts";
 import { type Cronjob, type CronjobSpec, finishedJobStatuses } from "../core/job-state.ts";
-import { withoutCredentials } from "../core/url-credentials.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { JobStore } from "../ports/job-store.ts";
 import type { RunReader } from "../ports/run-store.ts";
@@ -35,7 +33,7 @@ export function createCronjobActions({
   return {
     async createCronjob(spec, credentials) {
       const wanted = { ...spec, name: cronjobName(spec.name), request: forCron(spec) };
-      refuse("create", wanted.name, problemsOf(wanted, credentials, source));
+      refuseCronjob("create", wanted.name, cronjobProblems(wanted, checkOf(credentials, source)));
       if (store.cronjob(wanted.name) !== undefined) throw alreadyThere(wanted.name);
       const now = clock.now().toISOString();
       const created = save({ ...wanted, createdAt: now, updatedAt: now, decidedUntil: now }, credentials);
@@ -46,7 +44,7 @@ export function createCronjobActions({
       if (before === undefined) throw notThere(cronjobName(name));
       const changed = { ...before, ...withoutUndefined(change) };
       const wanted = { ...changed, request: forCron(changed) };
-      refuse("update", wanted.name, problemsOf(wanted, credentials, source));
+      refuseCronjob("update", wanted.name, cronjobProblems(wanted, checkOf(credentials, source)));
       const updated = save({ ...wanted, ...decidedAfter(before, wanted, clock.now()) }, credentials);
       const { url, branch } = before.request;
       const isSame = url === updated.request.url && branch === updated.request.branch;
@@ -121,70 +119,11 @@ function withoutUndefined<T extends object>(change: T): Partial<T> {
   return Object.fromEntries(Object.entries(change).filter(([, value]) => value !== undefined)) as Partial<T>;
 }
 
-/** All that is wrong with a cronjob, the schedule first. */
-function problemsOf(
-  { name, schedule, timezone, request, retries, historyLimit }: CronjobSpec,
+function checkOf(
   credentials: RepositoryCredentials | undefined,
   source: Pick<Source, "check">,
-): readonly Failure[] {
-  const problems: Failure[] = [];
-  const usage = (message: string, more: ConstructorParameters<typeof Failure>[2] = {}): void => {
-    problems.push(new Failure("usage", message, more));
-  };
-  const parsed = parseSchedule(schedule);
-  if (parsed.schedule === undefined) {
-    usage(`Invalid cronjob schedule: ${schedule}`, { details: parsed.problems });
-  }
-  if (!isTimezone(timezone)) {
-    const near = nearTimezone(timezone);
-    usage(`Invalid time zone: ${timezone}`, {
-      hint: near === undefined ? "Use an IANA name, such as Europe/Berlin." : `Did you mean ${near}?`,
-    });
-  }
-  const nameProblem = cronjobNameProblem(name);
-  if (nameProblem !== undefined) usage(`Invalid cronjob name: ${name} ${nameProblem}`);
-  if (!isCount(retries)) usage(`Invalid number of retries: ${retries}`);
-  if (!isCount(historyLimit)) usage(`Invalid history limit: ${historyLimit}`);
-  if (credentials !== undefined && request.group === undefined) {
-    usage("The ssh key has no secrets group to be kept in", { hint: "Please specify one with --group." });
-  }
-  try {
-    source.check(request.url);
-  } catch (error) {
-    problems.push(asFailure(error));
-  }
-  if (withoutCredentials(request.url) !== request.url) {
-    problems.push(
-      new Failure("repository-url", "The URL has credentials in it, which are not kept for later runs", {
-        hint: "Use an ssh URL, with --ssh and --group.",
-      }),
-    );
-  }
-  return problems;
-}
-
-function isCount(number: number): boolean {
-  return Number.isSafeInteger(number) && number >= 0;
-}
-
-/** One problem as it is; of several the first, with the others below it. */
-function refuse(verb: "create" | "update", name: string, problems: readonly Failure[]): void {
-  const [first, ...others] = problems;
-  if (first === undefined) return;
-  if (others.length === 0) throw first;
-  throw new Failure(first.code, first.message, {
-    hint: first.hint,
-    details: [
-      ...first.details,
-      `This too keeps from the ${verb === "create" ? "creation" : "update"} of cronjob=${name}:`,
-      ...others.flatMap(({ message, details, hint }) => [
-        message,
-        ...details,
-        ...(hint === undefined ? [] : [hint]),
-      ]),
-    ],
-    cause: first,
-  });
+): CronjobCheck {
+  return { hasKey: credentials !== undefined, checkUrl: (url) => source.check(url) };
 }
 
 function alreadyThere(name: string): Failure {

@@ -10,6 +10,7 @@ import {
   type KubernetesObject,
   type Place,
 } from "./client/cluster.ts";
+import { createOnce } from "./client/create-once.ts";
 import { kinds } from "./client/kinds.ts";
 import { kindOf } from "./client/paths.ts";
 import { clusterFailure } from "./client/to-failure.ts";
@@ -127,14 +128,6 @@ async function look(
   } catch (error) {
     if (error instanceof ClusterError && error.kind === "forbidden") return "unseen";
     throw clusterFailure(error, `read ${kind.kind} ${place.name}`);
-  }
-}
-
-async function createOnce(cluster: Cluster, object: KubernetesObject): Promise<void> {
-  try {
-    await cluster.create(object);
-  } catch (error) {
-    if (!(error instanceof ClusterError) || error.kind !== "already-exists") throw error;
   }
 }
 

@@ -3,9 +3,10 @@ import { sanitisedName } from "../../core/naming.ts";
 import type { Plan } from "../../core/plan.ts";
 import type { TaskObserver } from "../../ports/engine.ts";
 import { type Cluster, ClusterError, type Kind, type KubernetesObject } from "./client/cluster.ts";
+import { createOnce } from "./client/create-once.ts";
 import { kinds } from "./client/kinds.ts";
 import { at, listAt, textAt } from "./client/objects.ts";
-import { kindOf } from "./client/paths.ts";
+import { kindOf, placeOf } from "./client/paths.ts";
 import { clusterFailure } from "./client/to-failure.ts";
 import type { EngineRooms } from "./engine-parts.ts";
 import { namespaceObjects } from "./manifests/cluster-setup.ts";
@@ -40,7 +41,7 @@ export async function prepareNamespace(
     const [wanted, ...rest] = namespaceObjects({ namespace, deployment: plan.deployment, create });
     const ofStages = create || wanted === undefined ? rest : [wanted, ...rest];
     observer.note("info", `${create ? "Creating" : "Using"} k8s namespace = ${namespace}`);
-    if (create && wanted !== undefined) await createOnce(rooms.cluster, wanted);
+    if (create && wanted !== undefined) await createIfAbsent(rooms.cluster, wanted);
     await prepareAccount(ofStages, namespace, observer, rooms.cluster);
   } catch (error) {
     if (signal.aborted || !(error instanceof ClusterError)) throw error;
@@ -160,18 +161,12 @@ async function prepareAccount(
 ): Promise<void> {
   const isThere = await cluster.get(kinds.serviceAccount, { namespace, name: stageAccount });
   if (isThere === undefined) observer.note("info", `Creating k8s service account = ${stageAccount}`);
-  for (const object of objects) await createOnce(cluster, object);
+  for (const object of objects) await createIfAbsent(cluster, object);
 }
 
-async function createOnce(cluster: Cluster, object: KubernetesObject): Promise<void> {
-  const kind = kindOf(object);
-  const { namespace, name } = object.metadata;
-  if ((await cluster.get(kind, { namespace, name })) !== undefined) return;
-  try {
-    await cluster.create(object);
-  } catch (error) {
-    if (!(error instanceof ClusterError) || error.kind !== "already-exists") throw error;
-  }
+/** Who may not create it may still find it there. */
+async function createIfAbsent(cluster: Cluster, object: KubernetesObject): Promise<void> {
+  if ((await cluster.get(kindOf(object), placeOf(object))) === undefined) await createOnce(cluster, object);
 }
 
 /** Namespaces that no pipeline is the owner of, whatever it is called. */

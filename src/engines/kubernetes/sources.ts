@@ -1,7 +1,8 @@
 import { Failure } from "../../core/failure.ts";
 import type { BatchTask, RunCommit, ServiceTask } from "../../core/run-state.ts";
 import { withDefaultStorage } from "./claims.ts";
-import { type Cluster, ClusterError, type KubernetesObject } from "./client/cluster.ts";
+import type { Cluster, KubernetesObject } from "./client/cluster.ts";
+import { createOnce } from "./client/create-once.ts";
 import { kinds } from "./client/kinds.ts";
 import { listAt, textAt } from "./client/objects.ts";
 import type { KubernetesEngineParts } from "./engine-parts.ts";
@@ -114,14 +115,6 @@ async function sourcesThere(
   const count = found[0]?.metadata.annotations?.[countAnnotation];
   if (count === undefined || found.length !== Number(count)) return undefined;
   return { kind: "secrets", names: found.map(({ metadata }) => metadata.name).toSorted() };
-}
-
-async function createOnce(cluster: Cluster, object: KubernetesObject): Promise<void> {
-  try {
-    await cluster.create(object);
-  } catch (error) {
-    if (!(error instanceof ClusterError) || error.kind !== "already-exists") throw error;
-  }
 }
 
 function tooLarge({ shortHash }: RunCommit, bytes: number): Failure {

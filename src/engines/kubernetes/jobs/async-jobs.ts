@@ -1,5 +1,5 @@
 import { randomInt } from "node:crypto";
-
+import { urlProblems } from "../../../core/cron/cronjob-problems.ts";
 import { Failure } from "../../../core/failure.ts";
 import { asyncJobId, madeUpJobId } from "../../../core/job-name.ts";
 import type { Job } from "../../../core/job-state.ts";
@@ -7,7 +7,6 @@ import type { DeployRequest } from "../../../core/run-state.ts";
 import { ClusterError } from "../client/cluster.ts";
 import { asyncJobObject } from "../manifests/controller-job.ts";
 import type { ClusterJobCredentials, DeletedJob, RoomParts } from "./cluster-jobs.ts";
-import { urlProblems } from "./cronjob-problems.ts";
 import { deleteJobs } from "./delete-jobs.ts";
 import { lookAtJobs, meantJob } from "./job-evidence.ts";
 import { jobOf } from "./job-of-cluster.ts";

@@ -1,4 +1,5 @@
 import { cronjobName } from "../../../core/cron/cronjob-name.ts";
+import { type CronjobCheck, cronjobProblems, refuseCronjob } from "../../../core/cron/cronjob-problems.ts";
 import { Failure } from "../../../core/failure.ts";
 import type { CronjobSpec } from "../../../core/job-state.ts";
 import { isSshAddress } from "../../../core/repository-address.ts";
@@ -14,7 +15,7 @@ import type {
 } from "./cluster-jobs.ts";
 import { startsAtOnce, yearlyDifferences } from "./cluster-schedule.ts";
 import { removeSlots } from "./cron-slot.ts";
-import { cronjobProblems, refuseCronjob, refusedByCluster } from "./cronjob-problems.ts";
+import { mostCount, refusedByCluster } from "./cronjob-problems.ts";
 import { deleteJobs } from "./delete-jobs.ts";
 import { lookAtJobs } from "./job-evidence.ts";
 
@@ -25,7 +26,7 @@ export async function createCronjob(
   parts: RoomParts,
 ): Promise<SavedClusterCronjob> {
   const spec = { ...asked, name: cronjobName(asked.name), request: forCron(asked) };
-  refuseCronjob("create", spec.name, cronjobProblems(spec, credentials !== undefined, parts.source));
+  refuseCronjob("create", spec.name, cronjobProblems(spec, checkOf(credentials, parts)));
   const { cluster, namespace } = parts;
   if ((await cluster.get(kinds.cronJob, { namespace, name: spec.name })) !== undefined) {
     throw alreadyThere(spec.name);
@@ -58,7 +59,7 @@ export async function updateCronjob(
     const changed = { ...before, ...withoutUndefined(change) };
     const { createdAt: _created, updatedAt: _updated, decidedUntil, ...asked } = changed;
     const spec: CronjobSpec = { ...asked, request: forCron(asked) };
-    refuseCronjob("update", name, cronjobProblems(spec, credentials !== undefined, parts.source));
+    refuseCronjob("update", name, cronjobProblems(spec, checkOf(credentials, parts)));
     const object = await objectFor(spec, credentials, parts);
     try {
       const saved = await withWarnings(await cluster.replace(replacing(found, object)), spec, parts);
@@ -156,4 +157,11 @@ function alreadyThere(name: string): Failure {
 
 function notThere(name: string): Failure {
   return new Failure("not-found", `Could not find cronjob=${name}`, { hint: "bodywork get cronjobs" });
+}
+
+function checkOf(
+  credentials: ClusterJobCredentials | undefined,
+  { source }: Pick<RoomParts, "source">,
+): CronjobCheck {
+  return { hasKey: credentials !== undefined, checkUrl: (url) => source.check(url), mostCount };
 }
